@@ -1,0 +1,83 @@
+package penstock
+
+import (
+	"io"
+	"time"
+)
+
+// Path names the way bytes take over one edge, from a source into a pipe or out of it into a sink.
+type Path string
+
+// The paths, in the kernel's and the field's words. A path told with a reason is one line of a report.
+const (
+	PathSplice    Path = "splice"     // splice(2): the data stays in the kernel
+	PathTeeSplice Path = "tee+splice" // tee(2) from a pipe that others read too, then splice(2)
+	PathPages     Path = "pages"      // readv and writev of reference-counted pages in this process
+	PathReadWrite Path = "read/write" // a Reader or a Writer: through a buffer
+)
+
+// Flags qualify one transfer.
+type Flags uint8
+
+// NonBlock makes a transfer return what it could move at once, and ErrWouldBlock when that is nothing.
+const NonBlock Flags = 1 << iota
+
+// Conduit is a pipe of either backing. It is implemented by [*Pipe] and [*KernelPipe] and by nothing else: the fast
+// paths depend on what is behind it.
+type Conduit interface {
+	// Read and Write block like those of any pipe. Either end may be plain while the other is spliced.
+	io.ReadWriter
+
+	// Len returns the bytes held, Cap the bytes that fit when every slot's page is full.
+	Len() int
+	Cap() int
+
+	// Peek copies the first bytes held into b without consuming them, and returns how many. It does not block.
+	Peek(b []byte) (int, error)
+
+	// Discard drops up to n bytes from the head, and returns how many. It does not block.
+	Discard(n int) (int, error)
+
+	// Close releases both ends and what is between them.
+	Close() error
+
+	backing() string
+}
+
+// Source is what can fill a pipe: the seeds' splice_read. Not safe for concurrent use.
+type Source interface {
+	// SpliceRead moves up to n bytes, at least one, into p, which the caller has found empty. It waits for the
+	// source and returns io.EOF, bare, at its end; any other error is an *OpError. Bytes moved are returned with
+	// either. A source never waits for room in p: it asks for no more than fits.
+	SpliceRead(p Conduit, n int) (int, error)
+
+	// Path tells the way into a pipe of p's backing, and why.
+	Path(p Conduit) (Path, string)
+}
+
+// Sink is what can empty a pipe: the seeds' splice_write. Not safe for concurrent use.
+type Sink interface {
+	// SpliceWrite moves up to n bytes, which p holds, from its head to the sink. It returns early only with an
+	// error; with NonBlock it returns what the sink took at once. What the sink did not take is still in p.
+	SpliceWrite(p Conduit, n int, flags Flags) (int, error)
+
+	// Path tells the way out of a pipe of p's backing, and why.
+	Path(p Conduit) (Path, string)
+
+	// Polls tells whether NonBlock works: a file's writes wait for the disk, and a plain Writer's for whatever is
+	// behind it, so such sinks want a goroutine of their own.
+	Polls() bool
+
+	// Interrupt makes a SpliceWrite that waits, and every later one, return promptly with an error, from any
+	// goroutine, where the sink can do that (see [SinkOf]).
+	Interrupt()
+}
+
+// readDeadliner and writeDeadliner are what interrupts a wait: a deadline in the past.
+type (
+	readDeadliner  interface{ SetReadDeadline(time.Time) error }
+	writeDeadliner interface{ SetWriteDeadline(time.Time) error }
+)
+
+// past is a deadline that has always gone by.
+var past = time.Unix(1, 0)

@@ -1,0 +1,84 @@
+package penstock
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// Side tells on which side of a transfer something happened: the question that one error number for two descriptors
+// leaves open.
+type Side uint8
+
+// The sides of a transfer. The pipe between source and sink is a side of its own: it can be full, empty or closed.
+const (
+	SidePipe Side = iota
+	SideSource
+	SideSink
+)
+
+func (s Side) String() string {
+	switch s {
+	case SideSource:
+		return "source"
+	case SideSink:
+		return "sink"
+	default:
+		return "pipe"
+	}
+}
+
+// OpError is the error of every verb. errors.Is sees through it to the system's error number.
+type OpError struct {
+	Op   string // the verb: "splice", "tee", "read", "write", "resize"
+	Side Side   // the side that failed, or that would have blocked
+	Path Path   // the way that the bytes were going; empty if none had been chosen
+	Err  error  // the cause
+}
+
+// Error reads "penstock: op side: cause".
+func (e *OpError) Error() string {
+	return fmt.Sprintf("penstock: %s %s: %v", e.Op, e.Side, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *OpError) Unwrap() error { return e.Err }
+
+// SideOf returns the side that err blames, and whether it blames any.
+func SideOf(err error) (Side, bool) {
+	var op *OpError
+	if errors.As(err, &op) {
+		return op.Side, true
+	}
+	return SidePipe, false
+}
+
+var (
+	// ErrWouldBlock is what a NonBlock call returns that could move nothing; it is syscall.EAGAIN to errors.Is. The
+	// errors that wrap it name the side.
+	ErrWouldBlock error = syscall.EAGAIN
+
+	// ErrCannotSplice says that a descriptor refused splice before a byte had moved, so that another way may be
+	// taken. It is not EINVAL to errors.Is, because it is not the caller's mistake.
+	ErrCannotSplice = errors.New("cannot splice this kind of descriptor")
+
+	// ErrCannotInterrupt says that a source has no deadlines, so that a wait on it cannot be ended from outside.
+	ErrCannotInterrupt = errors.New("this source's waits cannot be interrupted")
+
+	// ErrNoKernelPipe says that no kernel pipe is to be had: not Linux, the pool's limit, or the user's pipe or
+	// descriptor budget. A [Pipe] serves instead.
+	ErrNoKernelPipe = errors.New("no kernel pipe to be had")
+)
+
+// The hot path's errors are made once: a sink that would block is not worth an allocation.
+var (
+	errSinkWouldBlock = &OpError{Op: "splice", Side: SideSink, Err: ErrWouldBlock}
+	errPipeWouldBlock = &OpError{Op: "splice", Side: SidePipe, Err: ErrWouldBlock}
+)
+
+func opErr(op string, side Side, path Path, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &OpError{Op: op, Side: side, Path: path, Err: err}
+}

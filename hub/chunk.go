@@ -1,0 +1,81 @@
+package hub
+
+import (
+	"sync"
+
+	"github.com/penstock-io/penstock"
+)
+
+// chunk is one pipe holding a run of the stream. Its bytes never change; its pipe does when it moves to memory, is
+// taken by the last viewer, or is given up.
+type chunk struct {
+	seq  uint64
+	off  int64 // of its first byte in the stream
+	n    int
+	join bool // a viewer may begin here
+
+	claims int // viewers that have not taken it yet; guarded by Hub.mu
+
+	// mu is held while the pipe is teed, moved or taken. Never while waiting for anything, and never together with
+	// Hub.mu.
+	mu   sync.Mutex
+	pipe penstock.Conduit // nil once taken or given up
+	err  error            // why the bytes were lost; not expected of any kernel
+	why  string           // why it is in memory; empty for a kernel pipe
+}
+
+// take hands the pipe to the caller, nil if there is none any more.
+func (c *chunk) take() (penstock.Conduit, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pipe
+	c.pipe = nil
+	return p, c.err
+}
+
+// toMemoryLocked moves the bytes from a kernel pipe to pages and returns the pipe, empty, for the pool. It returns nil
+// if there is nothing to move. Precondition: c.mu is held.
+func (c *chunk) toMemoryLocked(arena *penstock.Arena, why string) *penstock.KernelPipe {
+	kp, ok := c.pipe.(*penstock.KernelPipe)
+	if !ok {
+		return nil
+	}
+	mem := penstock.NewPipe(memorySlots, arena)
+	if n, err := penstock.Splice(mem, kp, c.n); n < c.n {
+		c.err = err
+	}
+	c.pipe, c.why = mem, why
+	return kp
+}
+
+// ring is the chunks that somebody may still claim, oldest first, by sequence number.
+type ring struct {
+	chunks []*chunk
+	first  uint64 // sequence number of chunks[0]
+}
+
+// next is the sequence number of the chunk to come.
+func (r *ring) next() uint64 { return r.first + uint64(len(r.chunks)) }
+
+// at returns the chunk of that number. Precondition: seq >= first.
+func (r *ring) at(seq uint64) *chunk {
+	if i := seq - r.first; i < uint64(len(r.chunks)) {
+		return r.chunks[i]
+	}
+	return nil
+}
+
+func (r *ring) push(c *chunk) {
+	c.seq = r.next()
+	r.chunks = append(r.chunks, c)
+}
+
+// trim drops chunks without claims from the old end.
+func (r *ring) trim() {
+	i := 0
+	for i < len(r.chunks) && r.chunks[i].claims == 0 {
+		r.chunks[i] = nil
+		i++
+	}
+	r.chunks, r.first = r.chunks[i:], r.first+uint64(i)
+}

@@ -1,0 +1,115 @@
+package kernel
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// Supported tells whether this system has splice(2) and tee(2).
+const Supported = true
+
+// MaxTransfer bounds the length of one transfer: the kernel's MAX_RW_COUNT, which every call clips to.
+const MaxTransfer = 0x7ffff000
+
+// Pipe makes a pipe whose ends are non-blocking and close-on-exec, and asks for a capacity of size bytes. It returns
+// the capacity that the kernel granted, which is what counts: an unprivileged user over
+// /proc/sys/fs/pipe-user-pages-soft gets two slots (8 KiB) without being told, and growing is refused with EPERM.
+func Pipe(size int) (r, w, granted int, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return -1, -1, 0, err
+	}
+	r, w = fds[0], fds[1]
+	granted, err = unix.FcntlInt(uintptr(w), unix.F_GETPIPE_SZ, 0)
+	if err == nil && size > 0 && granted != size {
+		if n, serr := unix.FcntlInt(uintptr(w), unix.F_SETPIPE_SZ, size); serr == nil {
+			granted = n
+		} // a refusal leaves the pipe as it is: granted says so
+	}
+	if err != nil {
+		_ = unix.Close(r)
+		_ = unix.Close(w)
+		return -1, -1, 0, err
+	}
+	return r, w, granted, nil
+}
+
+// Splice moves up to n bytes from src to dst, one of which is a pipe, without waiting on the pipe's side
+// (SPLICE_F_NONBLOCK); the other side obeys its own O_NONBLOCK. It returns 0 at the source's end of file.
+//
+// EAGAIN does not say which side would block. Callers make it unambiguous: they enter with an empty pipe when it is
+// the destination, and with a filled one when it is the source.
+func Splice(dst, src, n int) (int, error) {
+	for {
+		m, err := unix.Splice(src, nil, dst, nil, min(n, MaxTransfer), unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
+		if err == unix.EINTR {
+			continue
+		}
+		return max(int(m), 0), err
+	}
+}
+
+// Tee duplicates up to n bytes from the head of the pipe src to the pipe dst, consuming nothing. It always begins at
+// the head and copies what fits; 0 is not an end of file (a race with another reader gives it too).
+func Tee(dst, src, n int) (int, error) {
+	for {
+		m, err := unix.Tee(src, dst, min(n, MaxTransfer), unix.SPLICE_F_NONBLOCK)
+		if err == unix.EINTR {
+			continue
+		}
+		return max(int(m), 0), err
+	}
+}
+
+// Buffered returns how many bytes the pipe of this descriptor holds (FIONREAD).
+func Buffered(fd int) (int, error) {
+	return unix.IoctlGetInt(fd, unix.TIOCINQ)
+}
+
+// Read is read(2).
+func Read(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		if err == unix.EINTR {
+			continue
+		}
+		return max(n, 0), err
+	}
+}
+
+// Write is write(2).
+func Write(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Write(fd, b)
+		if err == unix.EINTR {
+			continue
+		}
+		return max(n, 0), err
+	}
+}
+
+// Readv is readv(2).
+func Readv(fd int, iov [][]byte) (int, error) {
+	for {
+		n, err := unix.Readv(fd, iov)
+		if err == unix.EINTR {
+			continue
+		}
+		return max(n, 0), err
+	}
+}
+
+// Writev is writev(2).
+func Writev(fd int, iov [][]byte) (int, error) {
+	for {
+		n, err := unix.Writev(fd, iov)
+		if err == unix.EINTR {
+			continue
+		}
+		return max(n, 0), err
+	}
+}
+
+// Close closes a descriptor. After EINTR Linux has closed it all the same, so it is not retried.
+func Close(fd int) error {
+	return unix.Close(fd)
+}

@@ -1,0 +1,257 @@
+package penstock
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/penstock-io/penstock/internal/kernel"
+)
+
+// KernelPipe is pipe(2): the ring of page buffers is the kernel's, and what is spliced through it never enters this
+// process. All methods may be called from any goroutine, and Close at any time.
+type KernelPipe struct {
+	r, w end
+	size int // bytes, as read back
+}
+
+var _ Conduit = (*KernelPipe)(nil)
+
+// NewKernelPipe makes a pipe and asks for a capacity of size bytes; 0 is the kernel's default of 64 KiB. The kernel
+// may grant less, see [KernelPipe.Cap]. The caller closes it.
+func NewKernelPipe(size int) (*KernelPipe, error) {
+	r, w, granted, err := kernel.Pipe(size)
+	if err != nil {
+		return nil, opErr("open", SidePipe, PathSplice, err)
+	}
+	p := &KernelPipe{size: granted}
+	p.r.fd, p.w.fd = r, w
+	return p, nil
+}
+
+func (p *KernelPipe) backing() string { return "kernel" }
+
+// Cap returns the capacity in bytes that the kernel granted. It counts slots of a page each: a slot holding one byte is
+// as full as one holding 4096.
+func (p *KernelPipe) Cap() int { return p.size }
+
+// Len returns the bytes held.
+func (p *KernelPipe) Len() int {
+	fd, ok := p.r.enter()
+	if !ok {
+		return 0
+	}
+	defer p.r.leave()
+	n, err := kernel.Buffered(fd)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Read reads from the pipe, waiting in the runtime's poller while it is empty and its write end open.
+func (p *KernelPipe) Read(b []byte) (int, error) {
+	n, err := p.r.do(b, kernel.Read, (*os.File).Read)
+	if n == 0 && err == nil && len(b) > 0 {
+		return 0, io.EOF
+	}
+	if err == io.EOF {
+		return n, err
+	}
+	return n, opErr("read", SidePipe, PathReadWrite, err)
+}
+
+// Write writes to the pipe, waiting in the runtime's poller while it is full.
+func (p *KernelPipe) Write(b []byte) (int, error) {
+	n, err := p.w.do(b, kernel.Write, (*os.File).Write)
+	for err == nil && n < len(b) {
+		var m int
+		m, err = p.w.do(b[n:], kernel.Write, (*os.File).Write)
+		n += m
+	}
+	return n, opErr("write", SidePipe, PathReadWrite, err)
+}
+
+// SetReadDeadline bounds the waits of Read; the zero time is no bound.
+func (p *KernelPipe) SetReadDeadline(t time.Time) error { return p.r.setDeadline(t) }
+
+// SetWriteDeadline bounds the waits of Write; the zero time is no bound.
+func (p *KernelPipe) SetWriteDeadline(t time.Time) error { return p.w.setDeadline(t) }
+
+// Peek copies the first bytes held into b without consuming them: tee into a side pipe, then read that.
+func (p *KernelPipe) Peek(b []byte) (int, error) {
+	side, err := NewKernelPipe(p.size)
+	if err != nil {
+		return 0, err
+	}
+	defer side.Close()
+	n, err := teeKernel(side, p, len(b))
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return side.Read(b[:n])
+}
+
+// discardChunk is how much Discard reads at a time where it has to read.
+const discardChunk = 64 << 10
+
+var devNull = sync.OnceValue(func() int {
+	fd, err := syscall.Open("/dev/null", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+})
+
+// Discard drops up to n bytes: a splice to /dev/null, which only gives up the pages.
+func (p *KernelPipe) Discard(n int) (int, error) {
+	fd, ok := p.r.enter()
+	if !ok {
+		return 0, opErr("discard", SidePipe, PathSplice, os.ErrClosed)
+	}
+	defer p.r.leave()
+	done := 0
+	for done < n {
+		m, err := kernel.Splice(devNull(), fd, n-done)
+		if err != nil && err != syscall.EAGAIN { // no /dev/null, or no splice: read it away
+			m, err = kernel.Read(fd, make([]byte, min(n-done, discardChunk)))
+		}
+		done += m
+		if err == syscall.EAGAIN || (err == nil && m == 0) {
+			break
+		}
+		if err != nil {
+			return done, opErr("discard", SidePipe, PathSplice, err)
+		}
+	}
+	return done, nil
+}
+
+// CloseWrite closes the write end: readers drain what is there and then get io.EOF.
+func (p *KernelPipe) CloseWrite() error { return p.w.close() }
+
+// Close closes both ends; what the pipe holds is gone. Calls in progress on another goroutine return, those that come
+// later fail, both with os.ErrClosed.
+func (p *KernelPipe) Close() error {
+	return errors.Join(p.w.closeOnce(), p.r.closeOnce())
+}
+
+// end is one descriptor of a pipe, with the count of calls that are using its number.
+//
+// Its state counts calls in progress; endClosed is added by close. Whoever brings the state to endClosed alone closes
+// the descriptor, so that its number is never given to somebody else while a call still uses it.
+type end struct {
+	fd    int
+	state atomic.Int64
+	gone  sync.Once
+
+	// file is made when somebody first waits on this end, not before: the runtime's poller is told of every change
+	// of a registered pipe, and a pipe that is only spliced through would wake it with each chunk for nobody.
+	file  atomic.Pointer[os.File]
+	birth sync.Mutex
+}
+
+const endClosed = 1 << 32
+
+func (e *end) enter() (fd int, ok bool) {
+	if e.state.Add(1)&endClosed != 0 {
+		e.leave()
+		return -1, false
+	}
+	return e.fd, true
+}
+
+func (e *end) leave() {
+	if e.state.Add(-1) == endClosed {
+		e.destroy()
+	}
+}
+
+func (e *end) close() error {
+	for {
+		s := e.state.Load()
+		if s&endClosed != 0 {
+			return os.ErrClosed
+		}
+		if e.state.CompareAndSwap(s, s|endClosed) {
+			break
+		}
+	}
+	if f := e.file.Load(); f != nil {
+		_ = f.SetDeadline(past) // wake those who wait; the last of them closes
+	}
+	if e.state.Load() == endClosed {
+		e.destroy()
+	}
+	return nil
+}
+
+// closeOnce is close for whom it does not matter that the end was closed already.
+func (e *end) closeOnce() error {
+	if err := e.close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+func (e *end) destroy() {
+	e.gone.Do(func() {
+		if f := e.file.Load(); f != nil {
+			_ = f.Close()
+		} else {
+			_ = kernel.Close(e.fd)
+		}
+	})
+}
+
+// promote returns the end as a file of the runtime's poller. Precondition: the caller has entered.
+func (e *end) promote() *os.File {
+	e.birth.Lock()
+	defer e.birth.Unlock()
+	f := e.file.Load()
+	if f == nil {
+		f = os.NewFile(uintptr(e.fd), "pipe")
+		e.file.Store(f)
+	}
+	if e.state.Load()&endClosed != 0 {
+		_ = f.SetDeadline(past)
+	}
+	return f
+}
+
+func (e *end) setDeadline(t time.Time) error {
+	if _, ok := e.enter(); !ok {
+		return os.ErrClosed
+	}
+	defer e.leave()
+	return e.promote().SetDeadline(t)
+}
+
+// do tries the bare call, and waits in the poller only when it would block.
+func (e *end) do(b []byte, try func(int, []byte) (int, error), wait func(*os.File, []byte) (int, error)) (int, error) {
+	fd, ok := e.enter()
+	if !ok {
+		return 0, os.ErrClosed
+	}
+	defer e.leave()
+	if e.file.Load() == nil {
+		n, err := try(fd, b)
+		if err != syscall.EAGAIN {
+			return n, err
+		}
+	}
+	n, err := wait(e.promote(), b)
+	if err != nil && err != io.EOF {
+		if e.state.Load()&endClosed != 0 {
+			return n, os.ErrClosed
+		}
+		if cause := (*os.PathError)(nil); errors.As(err, &cause) {
+			err = cause.Err
+		}
+	}
+	return n, err
+}

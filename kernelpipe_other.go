@@ -1,0 +1,38 @@
+//go:build !linux
+
+package penstock
+
+import (
+	"errors"
+	"time"
+)
+
+// KernelPipe is pipe(2) with splice and tee, which only Linux has. Elsewhere none can be made, and [Pipe] serves.
+type KernelPipe struct{}
+
+var (
+	_ Conduit = (*KernelPipe)(nil)
+
+	errNotLinux = &OpError{Op: "open", Side: SidePipe, Err: errors.Join(ErrNoKernelPipe, errors.ErrUnsupported)}
+)
+
+// NewKernelPipe fails: this system has no splice.
+func NewKernelPipe(int) (*KernelPipe, error) { return nil, errNotLinux }
+
+// The verbs of a pipe that cannot exist.
+
+func (*KernelPipe) Read([]byte) (int, error)            { return 0, errNotLinux }
+func (*KernelPipe) Write([]byte) (int, error)           { return 0, errNotLinux }
+func (*KernelPipe) Len() int                            { return 0 }
+func (*KernelPipe) Cap() int                            { return 0 }
+func (*KernelPipe) Peek([]byte) (int, error)            { return 0, errNotLinux }
+func (*KernelPipe) Discard(int) (int, error)            { return 0, errNotLinux }
+func (*KernelPipe) Close() error                        { return nil }
+func (*KernelPipe) CloseWrite() error                   { return nil }
+func (*KernelPipe) SetReadDeadline(time.Time) error     { return errNotLinux }
+func (*KernelPipe) SetWriteDeadline(time.Time) error    { return errNotLinux }
+func (*KernelPipe) backing() string                     { return "kernel" }
+func (*KernelPipe) readNow([]byte) (int, error)         { return 0, errNotLinux }
+func (*KernelPipe) writePages([]buffer) (int, error)    { return 0, errNotLinux }
+func spliceKernel(_, _ *KernelPipe, _ int) (int, error) { return 0, errNotLinux }
+func teeKernel(_, _ *KernelPipe, _ int) (int, error)    { return 0, errNotLinux }

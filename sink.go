@@ -1,0 +1,104 @@
+package penstock
+
+import "io"
+
+// SinkOf makes a Sink of w, which it writes to but does not close. On Linux a *net.TCPConn, a *net.UnixConn and an
+// *os.File are spliced into; everything else is written, and so are those where splice is refused.
+//
+// If w has SetWriteDeadline, Interrupt works; else a write that has begun is waited for.
+func SinkOf(w io.Writer) Sink {
+	if s := descriptorSink(w); s != nil {
+		return s
+	}
+	return &writerSink{w: w}
+}
+
+// writerSink writes, buffer by buffer.
+type writerSink struct {
+	w    io.Writer
+	bufs []buffer
+}
+
+func (s *writerSink) SpliceWrite(p Conduit, n int, _ Flags) (int, error) {
+	done := 0
+	for done < n {
+		var m int
+		var err error
+		switch p := p.(type) {
+		case *Pipe:
+			m, err = s.fromPages(p, n-done)
+		default:
+			m, err = s.fromPeek(p, n-done)
+		}
+		done += m
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// fromPages writes the pages where they are. What was not accepted is not consumed.
+func (s *writerSink) fromPages(p *Pipe, n int) (int, error) {
+	s.bufs = p.lend(s.bufs[:0], n)
+	defer releaseAll(s.bufs)
+	if len(s.bufs) == 0 {
+		return 0, opErr("splice", SidePipe, PathPages, io.ErrUnexpectedEOF)
+	}
+	done := 0
+	for _, b := range s.bufs {
+		m, err := writeAll(s.w, b.bytes())
+		done += m
+		p.Discard(m)
+		if err != nil {
+			return done, opErr("splice", SideSink, PathPages, err)
+		}
+	}
+	return done, nil
+}
+
+// fromPeek writes a copy and then consumes what was accepted.
+func (s *writerSink) fromPeek(p Conduit, n int) (int, error) {
+	pg := newPage()
+	defer pg.release()
+	m, err := p.Peek(pg.data[:min(n, len(pg.data))])
+	if err != nil {
+		return 0, err
+	}
+	if m == 0 {
+		return 0, opErr("splice", SidePipe, PathReadWrite, io.ErrUnexpectedEOF)
+	}
+	m, err = writeAll(s.w, pg.data[:m])
+	if _, derr := p.Discard(m); derr != nil {
+		return m, derr
+	}
+	return m, opErr("splice", SideSink, PathReadWrite, err)
+}
+
+// writeAll is Write with the io.Writer contract enforced: a short count without an error becomes one.
+func writeAll(w io.Writer, b []byte) (int, error) {
+	n, err := w.Write(b)
+	if n < 0 || n > len(b) {
+		return 0, io.ErrShortWrite
+	}
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+func (s *writerSink) Path(p Conduit) (Path, string) {
+	if _, ok := p.(*Pipe); ok {
+		return PathPages, "pages of a memory pipe written to a plain writer"
+	}
+	return PathReadWrite, "a plain writer"
+}
+
+func (s *writerSink) Polls() bool { return false }
+func (s *writerSink) Interrupt()  { interruptWrites(s.w) }
+
+func interruptWrites(w any) {
+	if d, ok := w.(writeDeadliner); ok {
+		_ = d.SetWriteDeadline(past) // refused only by what is closed already
+	}
+}

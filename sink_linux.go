@@ -1,0 +1,173 @@
+package penstock
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/penstock-io/penstock/internal/kernel"
+)
+
+// descriptorSink returns a Sink that splices, or nil if w is no bare descriptor.
+func descriptorSink(w io.Writer) Sink {
+	raw, kind := descriptor(w)
+	if raw == nil {
+		return nil
+	}
+	_, isFile := w.(*os.File)
+	s := &fdSink{w: writerSink{w: w}, raw: raw, kind: kind, polls: !isFile}
+	s.spliceStep, s.writeStep = s.doSplice, s.doWrite
+	return s
+}
+
+// refusal tells the errors that mean "not by this way", before anything has moved.
+func refusal(err error) bool {
+	for _, e := range []error{syscall.EINVAL, syscall.ENOSYS, syscall.EPERM, syscall.EOPNOTSUPP, syscall.EXDEV} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// fdSink splices to a descriptor, waiting in the runtime's poller. As in fdSource, the call in progress stands in the
+// struct so that it allocates nothing.
+type fdSink struct {
+	w     writerSink
+	raw   syscall.RawConn
+	kind  string
+	polls bool
+
+	refused bool // splice is not for this descriptor: O_APPEND, /dev/full
+
+	spliceStep, writeStep func(fd uintptr) bool
+
+	pipe  int // read end of the pipe being emptied
+	iov   [][]byte
+	rest  [][]byte // the part of iov that is still to be written
+	n     int
+	moved int
+	flags Flags
+	err   error
+}
+
+func (s *fdSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
+	switch p := p.(type) {
+	case *Pipe:
+		if s.polls {
+			return s.fromPages(p, n, flags)
+		}
+	case *KernelPipe:
+		if !s.refused {
+			m, err := s.splice(p, n, flags)
+			if m > 0 || !refusal(err) {
+				return m, err
+			}
+			s.refused = true // and what is in the pipe goes through user space
+		}
+	}
+	return s.w.SpliceWrite(p, n, flags)
+}
+
+func (s *fdSink) splice(p *KernelPipe, n int, flags Flags) (int, error) {
+	fd, ok := p.r.enter()
+	if !ok {
+		return 0, opErr("splice", SidePipe, PathSplice, os.ErrClosed)
+	}
+	defer p.r.leave()
+	s.pipe, s.n, s.moved, s.flags, s.err = fd, n, 0, flags, nil
+	err := s.raw.Write(s.spliceStep)
+	return s.result(PathSplice, err)
+}
+
+// doSplice moves until n is reached. The pipe holds what is asked for, so that EAGAIN can only be the sink's.
+func (s *fdSink) doSplice(fd uintptr) bool {
+	for s.moved < s.n {
+		m, err := kernel.Splice(int(fd), s.pipe, s.n-s.moved)
+		s.moved += m
+		if err == syscall.EAGAIN {
+			s.err = err
+			return s.flags&NonBlock != 0
+		}
+		if err == nil && m == 0 {
+			err = io.ErrUnexpectedEOF // less in the pipe than was said
+		}
+		if err != nil {
+			s.err = err
+			return true
+		}
+	}
+	s.err = nil
+	return true
+}
+
+// fromPages is writev of the pages where they are.
+func (s *fdSink) fromPages(p *Pipe, n int, flags Flags) (int, error) {
+	s.w.bufs = p.lend(s.w.bufs[:0], n)
+	defer releaseAll(s.w.bufs)
+	s.iov = vector(s.iov[:0], s.w.bufs)
+	s.rest = s.iov
+	s.n, s.moved, s.flags, s.err = n, 0, flags, nil
+	err := s.raw.Write(s.writeStep)
+	clear(s.iov)
+	p.Discard(s.moved)
+	return s.result(PathPages, err)
+}
+
+func (s *fdSink) doWrite(fd uintptr) bool {
+	for s.moved < s.n {
+		m, err := kernel.Writev(int(fd), s.rest)
+		s.moved += m
+		for len(s.rest) > 0 && m >= len(s.rest[0]) {
+			m -= len(s.rest[0])
+			s.rest = s.rest[1:]
+		}
+		if len(s.rest) > 0 {
+			s.rest[0] = s.rest[0][m:]
+		}
+		if err == syscall.EAGAIN {
+			s.err = err
+			return s.flags&NonBlock != 0
+		}
+		if err == nil && len(s.rest) == 0 && s.moved < s.n {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			s.err = err
+			return true
+		}
+	}
+	s.err = nil
+	return true
+}
+
+// result makes of the poller's error, or else the call's, what SpliceWrite returns.
+func (s *fdSink) result(path Path, err error) (int, error) {
+	if err == nil {
+		err = s.err
+	}
+	switch {
+	case err == nil:
+		return s.moved, nil
+	case err == syscall.EAGAIN:
+		return s.moved, errSinkWouldBlock
+	case err == io.ErrUnexpectedEOF:
+		return s.moved, opErr("splice", SidePipe, path, err)
+	default:
+		return s.moved, opErr("splice", SideSink, path, err)
+	}
+}
+
+func (s *fdSink) Path(p Conduit) (Path, string) {
+	if _, ok := p.(*Pipe); ok {
+		return PathPages, "pages of a memory pipe written to a " + s.kind
+	}
+	if s.refused {
+		return PathReadWrite, s.kind + " refused splice"
+	}
+	return PathSplice, "kernel pipe to " + s.kind
+}
+
+func (s *fdSink) Polls() bool { return s.polls }
+func (s *fdSink) Interrupt()  { interruptWrites(s.w.w) }

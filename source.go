@@ -1,0 +1,116 @@
+package penstock
+
+import (
+	"io"
+	"time"
+)
+
+// SourceOf makes a Source of r, which it reads but does not close. On Linux a *net.TCPConn, a *net.UnixConn and an
+// *os.File are spliced; everything else is read, and so are those where splice is refused.
+//
+// If r has SetReadDeadline, so does the Source: a deadline in the past interrupts a wait.
+func SourceOf(r io.Reader) Source {
+	if s := descriptorSource(r); s != nil {
+		return s
+	}
+	return &readerSource{r: r}
+}
+
+// readerSource reads. Into a memory pipe that is one copy, straight into its page; into a kernel pipe it is two.
+type readerSource struct {
+	r   io.Reader
+	buf []byte
+}
+
+func (s *readerSource) SpliceRead(p Conduit, n int) (int, error) {
+	if p, ok := p.(*Pipe); ok {
+		m, _, err := p.fill(n, s.r.Read)
+		return m, sourceErr(PathPages, err)
+	}
+	if s.buf == nil {
+		s.buf = make([]byte, PageSize)
+	}
+	m, err := s.r.Read(s.buf[:min(n, len(s.buf))])
+	if m > 0 {
+		if _, werr := p.Write(s.buf[:m]); werr != nil {
+			return 0, werr
+		}
+	}
+	return m, sourceErr(PathReadWrite, err)
+}
+
+func (s *readerSource) Path(p Conduit) (Path, string) {
+	if _, ok := p.(*Pipe); ok {
+		return PathPages, "read into pages of a memory pipe"
+	}
+	return PathReadWrite, "a plain reader"
+}
+
+func (s *readerSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r, t) }
+
+// sourceErr blames the source, except that its end is nobody's fault and an error that has a side keeps it.
+func sourceErr(path Path, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	if _, ok := SideOf(err); ok {
+		return err
+	}
+	return opErr("splice", SideSource, path, err)
+}
+
+func setReadDeadline(r any, t time.Time) error {
+	if d, ok := r.(readDeadliner); ok {
+		return d.SetReadDeadline(t)
+	}
+	return ErrCannotInterrupt
+}
+
+// InterruptReads makes a wait of the source return with os.ErrDeadlineExceeded, and ReadsAgain undoes it. Both return
+// ErrCannotInterrupt if the source has no deadlines.
+func InterruptReads(s Source) error { return setReadDeadline(s, past) }
+
+// ReadsAgain undoes InterruptReads.
+func ReadsAgain(s Source) error { return setReadDeadline(s, time.Time{}) }
+
+// Limit is a Source of the first n bytes of src: then io.EOF, and src stands behind them.
+func Limit(src Source, n int64) Source { return &limitSource{src, n} }
+
+type limitSource struct {
+	Source
+	left int64
+}
+
+func (s *limitSource) SpliceRead(p Conduit, n int) (int, error) {
+	if s.left <= 0 {
+		return 0, io.EOF
+	}
+	m, err := s.Source.SpliceRead(p, int(min(int64(n), s.left)))
+	s.left -= int64(m)
+	if err == io.EOF && s.left > 0 {
+		err = opErr("splice", SideSource, "", io.ErrUnexpectedEOF)
+	}
+	return m, err
+}
+
+func (s *limitSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.Source, t) }
+
+// Prefix is a Source of head and then src: what a parser has read ahead goes first, and the raw descriptor is spliced
+// behind it.
+func Prefix(head []byte, src Source) Source { return &prefixSource{src, head} }
+
+type prefixSource struct {
+	Source
+	head []byte
+}
+
+func (s *prefixSource) SpliceRead(p Conduit, n int) (int, error) {
+	if len(s.head) == 0 {
+		return s.Source.SpliceRead(p, n)
+	}
+	m, err := p.Write(s.head[:min(n, len(s.head))])
+	s.head = s.head[m:]
+	return m, err
+}
+
+func (s *prefixSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.Source, t) }

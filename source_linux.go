@@ -1,0 +1,148 @@
+package penstock
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/penstock-io/penstock/internal/kernel"
+)
+
+// descriptorSource returns a Source that splices, or nil if r is no bare descriptor. Only the types themselves count: a
+// wrapper that embeds one may hold bytes back.
+func descriptorSource(r io.Reader) Source {
+	raw, kind := descriptor(r)
+	if raw == nil {
+		return nil
+	}
+	s := &fdSource{r: readerSource{r: r}, raw: raw, kind: kind}
+	s.spliceStep, s.readStep, s.readNow = s.doSplice, s.doRead, s.rawRead
+	return s
+}
+
+// descriptor returns the raw descriptor of what can be spliced, and what it is in words.
+func descriptor(v any) (syscall.RawConn, string) {
+	var c syscall.Conn
+	var kind string
+	switch v := v.(type) {
+	case *net.TCPConn:
+		c, kind = v, "TCP socket"
+	case *net.UnixConn:
+		if a := v.LocalAddr(); a == nil || a.Network() != "unix" {
+			return nil, "" // datagrams: a short length would lose the tail
+		}
+		c, kind = v, "Unix socket"
+	case *os.File:
+		c, kind = v, "file"
+	default:
+		return nil, ""
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, ""
+	}
+	return raw, kind
+}
+
+// fdSource splices from a descriptor, waiting in the runtime's poller. The fields of the call in progress stand in the
+// struct, and its steps are bound once, so that a call allocates nothing.
+type fdSource struct {
+	r    readerSource
+	raw  syscall.RawConn
+	kind string
+
+	refused error // why splice is not used any more
+
+	spliceStep, readStep func(fd uintptr) bool
+	readNow              func([]byte) (int, error)
+
+	pipe  int // write end of the pipe being filled
+	space []byte
+	n     int // asked for
+	moved int
+	err   error
+}
+
+func (s *fdSource) SpliceRead(p Conduit, n int) (int, error) {
+	switch p := p.(type) {
+	case *Pipe:
+		return s.intoPages(p, n)
+	case *KernelPipe:
+		if s.refused == nil {
+			m, err := s.splice(p, n)
+			if m > 0 || !refusal(err) {
+				return m, err
+			}
+			s.refused = err
+		}
+	}
+	return s.r.SpliceRead(p, n)
+}
+
+// splice fills an empty pipe. Because it is empty, EAGAIN can only be the source's.
+func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
+	fd, ok := p.w.enter()
+	if !ok {
+		return 0, opErr("splice", SidePipe, PathSplice, os.ErrClosed)
+	}
+	defer p.w.leave()
+	s.pipe, s.n, s.moved, s.err = fd, n, 0, nil
+	err := s.raw.Read(s.spliceStep)
+	if err == nil {
+		err = s.err
+	}
+	switch {
+	case s.moved > 0:
+		return s.moved, nil
+	case err != nil:
+		return 0, opErr("splice", SideSource, PathSplice, err)
+	default:
+		return 0, io.EOF
+	}
+}
+
+func (s *fdSource) doSplice(fd uintptr) bool {
+	s.moved, s.err = kernel.Splice(s.pipe, int(fd), s.n)
+	return s.err != syscall.EAGAIN
+}
+
+// intoPages reads a page and, while pages come back full, the next without waiting.
+func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
+	total, more, err := p.fill(n, s.r.r.Read)
+	for more && err == nil && total < n && !p.full() {
+		var m int
+		m, more, err = p.fill(n-total, s.readNow)
+		total += m
+	}
+	if total > 0 {
+		return total, nil // an error, if there was one, comes again
+	}
+	return 0, sourceErr(PathPages, err)
+}
+
+func (s *fdSource) rawRead(b []byte) (int, error) {
+	s.space, s.moved, s.err = b, 0, nil
+	if err := s.raw.Read(s.readStep); err != nil {
+		return 0, err
+	}
+	return s.moved, s.err
+}
+
+func (s *fdSource) doRead(fd uintptr) bool {
+	s.moved, s.err = kernel.Read(int(fd), s.space)
+	return true
+}
+
+func (s *fdSource) Path(p Conduit) (Path, string) {
+	if _, ok := p.(*Pipe); ok {
+		return PathPages, s.kind + " read into pages of a memory pipe"
+	}
+	if s.refused != nil {
+		return PathReadWrite, s.kind + " refused splice"
+	}
+	return PathSplice, s.kind + " to kernel pipe"
+}
+
+func (s *fdSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r.r, t) }

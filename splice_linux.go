@@ -1,0 +1,73 @@
+package penstock
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/penstock-io/penstock/internal/kernel"
+)
+
+// spliceKernel is splice(2) between two pipes: whole slots move, a split slot's page is shared.
+func spliceKernel(dst, src *KernelPipe, n int) (int, error) {
+	return between(dst, src, n, kernel.Splice, "splice")
+}
+
+// teeKernel is tee(2).
+func teeKernel(dst, src *KernelPipe, n int) (int, error) {
+	return between(dst, src, n, kernel.Tee, "tee")
+}
+
+func between(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, error), op string) (int, error) {
+	in, ok := src.r.enter()
+	if !ok {
+		return 0, opErr(op, SideSource, PathSplice, os.ErrClosed)
+	}
+	defer src.r.leave()
+	out, ok := dst.w.enter()
+	if !ok {
+		return 0, opErr(op, SideSink, PathSplice, os.ErrClosed)
+	}
+	defer dst.w.leave()
+	m, err := call(out, in, n)
+	if err == nil {
+		return m, nil
+	}
+	side := SideSink
+	if err == syscall.EAGAIN {
+		// EAGAIN is either side's: the source has nothing, or the destination no slot.
+		if held, _ := kernel.Buffered(in); held == 0 {
+			side = SideSource
+		}
+	}
+	return m, opErr(op, side, PathSplice, err)
+}
+
+// readNow reads what the pipe holds, without waiting.
+func (p *KernelPipe) readNow(b []byte) (int, error) {
+	fd, ok := p.r.enter()
+	if !ok {
+		return 0, opErr("read", SideSource, PathPages, os.ErrClosed)
+	}
+	defer p.r.leave()
+	n, err := kernel.Read(fd, b)
+	return n, opErr("read", SideSource, PathPages, err)
+}
+
+// writePages writes what fits of the buffers, without waiting.
+func (p *KernelPipe) writePages(bufs []buffer) (int, error) {
+	fd, ok := p.w.enter()
+	if !ok {
+		return 0, opErr("write", SideSink, PathPages, os.ErrClosed)
+	}
+	defer p.w.leave()
+	n, err := kernel.Writev(fd, vector(nil, bufs))
+	return n, opErr("write", SideSink, PathPages, err)
+}
+
+// vector appends the buffers' bytes to iov.
+func vector(iov [][]byte, bufs []buffer) [][]byte {
+	for _, b := range bufs {
+		iov = append(iov, b.bytes())
+	}
+	return iov
+}
