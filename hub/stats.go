@@ -19,7 +19,7 @@ type Edge struct {
 // Stats is a hub at one moment.
 type Stats struct {
 	BytesIn  int64
-	BytesOut int64  // to all viewers, those that have left included
+	BytesOut int64  // to all viewers, those that have left included; not to sinks that MustHave, which are recordings
 	Ring     int64  // bytes that somebody still needs
 	Intake   Edge   // from the publisher
 	Viewers  []Edge // in the order of their names
@@ -35,7 +35,9 @@ func (h *Hub) Stats() Stats {
 	}
 	for v := range h.viewers {
 		e := v.edge(s.BytesIn)
-		s.BytesOut += e.Bytes
+		if !v.cfg.MustHave {
+			s.BytesOut += e.Bytes
+		}
 		s.Viewers = append(s.Viewers, e)
 	}
 	slices.SortFunc(s.Viewers, func(a, b Edge) int { return cmp.Compare(a.To, b.To) })

@@ -277,7 +277,9 @@ func (v *Viewer) finish(err error) {
 		err = v.cause
 	}
 	v.err = err
-	h.out.Add(v.sent.Load())
+	if !v.cfg.MustHave {
+		h.out.Add(v.sent.Load())
+	}
 	delete(h.viewers, v)
 	h.tidyLocked()
 	h.left.Broadcast()

@@ -1,0 +1,14 @@
+// Package live is the server for live streams: named streams, each with a publisher that may come and go, a recording,
+// and any number of viewers. `penstock serve` is a command line around it.
+//
+//	PUT /live/NAME ─┐                             ┌─▶ GET /live/NAME   any number
+//	tcp-listen:// ──┼─▶ stream NAME ─▶ hub.Hub ───┼─▶ GET /live/NAME
+//	test card ──────┘                             └─▶ DIR/NAME/<UTC start>.<ext>
+//
+// A stream outlives its publisher by the grace: who returns in time goes on with the same viewers and in the same
+// recording. After it, viewers see the end of the stream.
+//
+// Bytes take the way that [hub.Hub] chooses. HTTP stays out of it: a viewer's connection is taken over from net/http,
+// and its response header goes into the same pipe as the first data; so is a publisher's that sends a Content-Length.
+// Only chunked uploads are read through net/http, and the stream's report says so.
+package live

@@ -1,0 +1,387 @@
+// The status page: one event a second holds the whole state, and the page is made to agree with it, in place.
+//
+// Every string from the server is somebody else's (a publisher chooses its stream's name), so text goes in by
+// textContent and addresses by liveURL, nowhere else.
+
+const MAX_PICTURES = 3; // a browser opens 6 connections to one HTTP/1.1 host; the event stream holds one for good
+const HISTORY = 60; // samples in a sparkline, one a second
+const FIRST_VIEWERS = 3; // viewers shown before the rest are folded away
+const SILENCE = 10_000; // ms without an event before the connection counts as dead
+const KERNEL_PATHS = new Set(["splice", "tee+splice", "sendfile", "copy_file_range"]);
+const FORMATS = { "multipart/x-mixed-replace": "MJPEG", "video/mp2t": "MPEG-TS", "video/mp4": "MP4", "video/webm": "WebM" };
+
+const byId = (id) => document.getElementById(id);
+const cloneOf = (id) => byId(id).content.cloneNode(true);
+
+// setText leaves an unchanged node alone: a selection in it survives, and a screen reader is not told again.
+function setText(node, text, title) {
+  if (node.textContent !== text) node.textContent = text;
+  if (title !== undefined && node.title !== title) node.title = title;
+}
+
+// liveURL escapes also what encodeURIComponent leaves and a shell would not: the address is pasted into one.
+function liveURL(name) {
+  const escape = (part) => encodeURIComponent(part).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
+  return `/live/${name.split("/").map(escape).join("/")}`;
+}
+
+// ---- Numbers, for people -------------------------------------------------------------------------------------
+
+function scaled(n, step, units) {
+  let i = 0;
+  for (; n >= step - 0.5 && i < units.length - 1; i++) n /= step; // what would round up to the step is in the next unit
+  return `${n.toFixed(i === 0 || n >= 99.95 ? 0 : n >= 9.995 ? 1 : 2)} ${units[i]}`;
+}
+const bytes = (n) => scaled(n, 1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]);
+const rate = (n) => (n === null ? "–" : scaled(n, 1000, ["B/s", "kB/s", "MB/s", "GB/s"]));
+const exact = (n) => `${n.toLocaleString("en")} bytes`;
+
+function span(ms) {
+  const s = Math.max(0, Math.round(ms / 1000)); // the server's clock may be ahead of ours
+  const [d, h, m] = [s / 86400, (s / 3600) % 24, (s / 60) % 60].map(Math.floor);
+  return d ? `${d} d ${h} h` : h ? `${h} h ${m} min` : m ? `${m} min` : `${s} s`;
+}
+
+// Meter turns a growing count into a rate and the last minute of it, drawn into a sparkline.
+class Meter {
+  constructor(parent) {
+    parent.append(cloneOf("spark"));
+    [this.area, this.line] = parent.querySelectorAll(".spark path");
+    this.history = [];
+    this.count = null;
+    this.at = 0;
+  }
+  add(count, now) {
+    const dt = (now - this.at) / 1000;
+    if (this.count !== null && dt < 0.3) return; // two events in one breath: their quotient is noise
+    // A count that fell is another count (the server restarted); after a gap the samples are no longer a second apart.
+    if (this.count === null || count < this.count || dt > 5) this.history = [];
+    else this.history = [...this.history, (count - this.count) / dt].slice(-HISTORY);
+    this.count = count;
+    this.at = now;
+    this.draw();
+  }
+  // now is the mean of three samples: the events' own jitter is not the stream's.
+  get now() {
+    const last = this.history.slice(-3);
+    return last.length ? last.reduce((a, b) => a + b) / last.length : null;
+  }
+  draw() {
+    const history = this.history.length > 1 ? this.history : [0, 0];
+    const peak = Math.max(...history, 1);
+    const x = HISTORY - history.length;
+    const line = `M${history.map((v, i) => `${x + i} ${(22.5 - (v / peak) * 20).toFixed(1)}`).join("L")}`;
+    this.line.setAttribute("d", line);
+    this.area.setAttribute("d", `${line}V24H${x}Z`);
+  }
+}
+
+// ---- Pictures: a few slots for many streams ------------------------------------------------------------------
+
+const slots = []; // the cards that hold a live connection, oldest first
+
+function show(card) {
+  const oldest = slots[0];
+  if (slots.length >= MAX_PICTURES) oldest.release("crowded");
+  slots.push(card);
+  card.mount();
+  oldest?.drawStage();
+}
+
+// fillSlots gives free slots to the streams that want one, in the page's order.
+function fillSlots() {
+  for (const card of cards.values()) {
+    if (card.wantsSlot()) slots.length < MAX_PICTURES ? show(card) : (card.idle = "crowded");
+    card.drawStage();
+  }
+}
+
+function playerFor(type) {
+  if (type === "multipart/x-mixed-replace" || type.startsWith("image/")) return "img";
+  if (type === "video/mp4" || type === "video/webm") return "video";
+  return type.startsWith("audio/") ? "audio" : "";
+}
+
+// What a stage without a picture says: title, text, the sign on the little screen.
+const NOTES = {
+  offline: ["Off air", "It is shown here again when somebody publishes.", ""],
+  waiting: ["Waiting for the publisher", "Its viewers are held until it returns.", "M32 10v7l5 4"],
+  unplayable: ["Browsers cannot play this", "A player can: copy the line below into a terminal.", "M24 13l5 4-5 4M33 21h8"],
+  broken: ["The picture stopped", "The page tries again by itself.", "M27 12l10 10M37 12l-10 10"],
+  paused: ["Paused", "The page holds no connection to this stream.", "M29 12v10M35 12v10"],
+  crowded: [`Room for ${MAX_PICTURES} at a time`, "Watching here releases the oldest picture.", "M29 11l9 6-9 6z"],
+};
+
+// ---- A stream's card -----------------------------------------------------------------------------------------
+
+const cards = new Map(); // by stream name
+
+class Card {
+  constructor(name) {
+    this.root = cloneOf("card").firstElementChild;
+    this.in = new Meter(this.$(".meters .in"));
+    this.out = new Meter(this.$(".meters .out"));
+    this.rows = new Map(); // an edge's element and its bytes at the last event
+    this.stream = { name, epoch: 0, content_type: "" };
+    this.tag = ""; // the element that can play it, "" when a browser cannot
+    this.player = null; // that element, while it holds a connection
+    this.idle = ""; // why a picture that could be shown is not: "paused" or "crowded"
+    this.failures = 0;
+    this.retryAt = 0;
+    this.set("h2", name, name);
+    this.set(".command code", `ffplay ${location.origin}${liveURL(name)}`);
+    this.$(".toggle").addEventListener("click", () => this.toggle());
+  }
+  $ = (selector) => this.root.querySelector(selector);
+  set = (selector, text, title) => setText(this.$(selector), text, title);
+
+  update(stream, now) {
+    const before = this.stream;
+    this.stream = stream;
+    this.type = stream.content_type.split(";")[0].trim().toLowerCase();
+    this.tag = playerFor(this.type);
+    // A new epoch is a new publisher: what the old connection carried may not continue in it.
+    if (stream.epoch !== before.epoch || stream.content_type !== before.content_type) {
+      this.failures = this.retryAt = 0;
+      this.release(this.idle === "crowded" ? "" : this.idle);
+      if (this.tag === "audio" && !before.content_type) this.idle = "paused"; // sound never starts by itself
+    }
+    if (stream.state === "offline") this.release();
+    this.drawHead();
+    for (const name of ["in", "out"]) {
+      const count = stream[`bytes_${name}`];
+      this[name].add(count, now);
+      this.set(`.${name} .rate`, rate(this[name].now));
+      this.set(`.${name} .sum`, `${bytes(count)} in all`, exact(count));
+    }
+    this.drawFlow();
+  }
+
+  drawHead() {
+    const s = this.stream;
+    this.root.dataset.state = s.state;
+    this.set(".state", s.state);
+    this.set(".since", `${s.state} for ${span(Date.now() - Date.parse(s.since))}`, s.since);
+    this.$(".since").dateTime = s.since;
+    this.set(".epoch", `epoch ${s.epoch}`, `publishers so far: ${s.epoch}`);
+    this.set(".format", FORMATS[this.type] ?? this.type, s.content_type);
+    this.set(".alert span", s.recording_error);
+    this.$(".alert").hidden = !s.recording_error;
+    this.set(".audience .rate", s.viewers.toLocaleString("en"));
+    this.set(".audience .sum", s.recording ? "and recorded" : "not recorded", s.recording);
+  }
+
+  drawFlow() {
+    const { publisher, edges, edges_omitted: omitted = 0 } = this.stream;
+    this.set(".source .whom", publisher || "nobody");
+    this.$(".source").classList.toggle("absent", !publisher);
+
+    const inlet = [], first = [], rest = [];
+    const old = this.rows;
+    this.rows = new Map();
+    let viewers = 0;
+    for (const edge of edges ?? []) {
+      const row = this.drawEdge(edge, old);
+      if (edge.to === "hub") inlet.push(row);
+      else if (edge.to.startsWith("viewer") && ++viewers > FIRST_VIEWERS) rest.push(row);
+      else first.push(row);
+    }
+    place(this.$(".inlet"), inlet);
+    place(this.$(".first"), first);
+    place(this.$(".rest"), rest);
+    this.$(".outlets").classList.toggle("none", first.length === 0);
+    const more = rest.length + omitted;
+    this.$("details").hidden = more === 0;
+    this.set("summary", `${more.toLocaleString("en")} more viewer${more === 1 ? "" : "s"}`);
+    this.set(".omitted", omitted ? `and ${omitted.toLocaleString("en")} that the server counts but does not list` : "");
+  }
+
+  drawEdge(edge, old) {
+    let key = edge.to;
+    while (this.rows.has(key)) key += " "; // two sinks of one name are two rows
+    const [row, before] = old.get(key) ?? [document.createElement(edge.to === "hub" ? "div" : "li"), Infinity];
+    this.rows.set(key, [row, edge.bytes]);
+    if (!row.hasChildNodes()) row.append(cloneOf("edge"));
+    row.classList.add("edge");
+    row.dataset.kind = KERNEL_PATHS.has(edge.path) ? "kernel" : "process";
+    row.classList.toggle("running", edge.bytes > before);
+    const [role, ...whom] = edge.to.split(" ");
+    const set = (selector, text, title) => setText(row.querySelector(selector), text, title);
+    set(".badge", edge.path);
+    set(".role", role);
+    set(".whom", whom.join(" "));
+    set(".why", edge.why);
+    set(".count", bytes(edge.bytes), exact(edge.bytes));
+    set(".lag", edge.lag > 0 ? `${bytes(edge.lag)} behind` : "", exact(edge.lag));
+    return row;
+  }
+
+  // ---- its picture
+
+  wantsSlot() {
+    return this.tag && !this.player && !this.idle && this.stream.state === "live" && performance.now() >= this.retryAt;
+  }
+
+  mount() {
+    this.idle = "";
+    const player = document.createElement(this.tag);
+    player.addEventListener("error", () => this.fail(player));
+    player.addEventListener("ended", () => this.fail(player));
+    if (this.tag === "img") {
+      player.alt = `Live picture of ${this.stream.name}`;
+    } else {
+      player.controls = player.playsInline = true;
+      player.muted = this.tag === "video";
+      // A paused player would keep its connection and fall behind: pausing gives the slot back instead.
+      player.addEventListener("pause", () => player === this.player && !player.ended && this.toggle());
+    }
+    player.src = liveURL(this.stream.name);
+    this.player = player;
+    this.$(".screen").replaceChildren(player);
+    player.play?.().catch((e) => e.name === "NotAllowedError" && player === this.player && this.toggle());
+  }
+
+  // release ends the connection. Taking the element out is not enough: its fetch goes on until src is cleared.
+  release(idle = this.idle) {
+    this.idle = idle;
+    if (!this.player) return;
+    const player = this.player;
+    this.player = null; // first, so that the events of the next lines find it gone
+    slots.splice(slots.indexOf(this), 1);
+    player.removeAttribute("src");
+    player.load?.(); // a media element lets go only when told to load nothing
+    player.remove();
+  }
+
+  fail(player) {
+    if (player !== this.player) return;
+    this.failures++;
+    this.retryAt = performance.now() + Math.min(2000 * 2 ** this.failures, 60_000);
+    this.release();
+    this.drawStage();
+  }
+
+  toggle() {
+    this.failures = this.retryAt = 0;
+    if (this.player) this.release("paused");
+    else show(this);
+    this.drawStage();
+  }
+
+  drawStage() {
+    const { player, tag, stream } = this;
+    const note = stream.state !== "live" ? stream.state : player ? "" : !tag ? "unplayable" : this.idle || "broken";
+    this.$(".stage").dataset.note = note;
+    const [title, text, sign] = NOTES[note] ?? ["", "", ""];
+    this.set(".note strong", title);
+    this.set(".note span", text);
+    this.$(".sign").setAttribute("d", sign);
+    const button = this.$(".toggle");
+    button.hidden = !player && !["paused", "crowded", "broken"].includes(note);
+    const [stop, start] = tag === "audio" ? ["Stop sound", "Listen here"] : ["Pause picture", "Watch here"];
+    setText(button, player ? stop : start);
+    button.setAttribute("aria-label", `${button.textContent}: ${stream.name}`);
+  }
+}
+
+// place makes nodes the children of parent, in order, touching only what is out of place: a moved <video> stops.
+function place(parent, nodes) {
+  const keep = new Set(nodes);
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  nodes.forEach((node, i) => parent.children[i] !== node && parent.insertBefore(node, parent.children[i] ?? null));
+}
+
+// ---- The page ------------------------------------------------------------------------------------------------
+
+function update(streams) {
+  const now = performance.now();
+  const old = new Map(cards);
+  cards.clear(); // and filled again in the server's order, which is the order of the slots
+  for (const stream of streams) {
+    cards.set(stream.name, old.get(stream.name) ?? new Card(stream.name));
+    old.delete(stream.name);
+  }
+  for (const gone of old.values()) gone.release();
+  for (const stream of streams) cards.get(stream.name).update(stream, now);
+  place(byId("streams"), [...cards.values()].map((card) => card.root));
+  fillSlots();
+  byId("empty").hidden = streams.length > 0;
+  drawTotals(streams);
+}
+
+function drawTotals(streams) {
+  const live = streams.filter((s) => s.state === "live").length;
+  const sum = (meter) => [...cards.values()].reduce((n, card) => n + (card[meter].now ?? 0), 0);
+  setText(byId("total-streams"), live === streams.length ? `${live}` : `${live} of ${streams.length}`);
+  setText(byId("total-viewers"), streams.reduce((n, s) => n + s.viewers, 0).toLocaleString("en"));
+  setText(byId("total-in"), rate(sum("in")));
+  setText(byId("total-out"), rate(sum("out")));
+  document.title = live ? `penstock: ${live} live` : "penstock";
+}
+
+let events = null; // the EventSource, null while the page is hidden
+let heardAt = 0; // when it last said something
+let lost = false; // whether it broke since then
+
+function connect() {
+  events?.close();
+  heardAt = performance.now();
+  events = new EventSource("/api/v1/events");
+  events.addEventListener("error", () => setLink("reconnecting"));
+  events.addEventListener("streams", (event) => {
+    heardAt = performance.now();
+    // After a loss the pictures' connections are as dead, and an <img> does not say so: open them again.
+    if (lost) for (const card of cards.values()) card.release();
+    setLink("live");
+    update(JSON.parse(event.data) ?? []);
+  });
+}
+
+function setLink(state) {
+  lost = state === "reconnecting";
+  byId("link").dataset.state = document.body.dataset.link = state;
+  setText(byId("link"), state);
+}
+
+// An EventSource that met an HTTP error gives up for good, and one whose peer vanished never notices: both fall silent.
+setInterval(() => {
+  if (!events || performance.now() - heardAt < (events.readyState === EventSource.CLOSED ? 3000 : SILENCE)) return;
+  setLink("reconnecting");
+  connect();
+}, 1000);
+
+// A hidden page holds no connection: the six are shared by all tabs, and nobody is looking.
+function visibility() {
+  if (!document.hidden) return connect();
+  events?.close();
+  events = null;
+  for (const card of cards.values()) card.release();
+}
+document.addEventListener("visibilitychange", visibility);
+visibility();
+
+// ---- Copy buttons --------------------------------------------------------------------------------------------
+
+for (const code of document.querySelectorAll("[data-command]")) {
+  setText(code, code.dataset.command.replace("http://HOST", location.origin));
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy");
+  if (!button) return;
+  const done = await copy(button.parentElement.querySelector("code"));
+  setText(button, done ? "Copied" : "Selected");
+  setText(byId("said"), done ? "Copied" : "Selected: copy it with the keyboard");
+  setTimeout(() => setText(button, "Copy"), 2000);
+});
+
+// copy falls back to the old command: the clipboard is withheld from a page that came over plain HTTP.
+async function copy(code) {
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(code);
+    return document.execCommand("copy");
+  }
+}

@@ -1,0 +1,230 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/penstock-io/penstock"
+	"github.com/penstock-io/penstock/hub"
+)
+
+// The defaults of a Config.
+const (
+	DefaultGrace = 30 * time.Second
+	DefaultDrain = 5 * time.Second
+)
+
+// The limits that a client can run into.
+const (
+	maxStreams        = 1000             // known at a time; the longest offline is forgotten for a new one
+	maxHeaderBytes    = 16 << 10         // of a request
+	readHeaderTimeout = 10 * time.Second // for a request's header
+	idleTimeout       = 60 * time.Second // between requests on a connection
+	linger            = 5 * time.Second  // for a client to close after us
+)
+
+// Config is what a server is made with. The zero Config records nothing and takes the defaults.
+type Config struct {
+	Record   string        // directory to record to; empty is no recording
+	Grace    time.Duration // that viewers wait for a publisher to return; 0 is not at all
+	Drain    time.Duration // that a shutdown waits for what is in flight
+	OnSlow   hub.Policy    // for viewers
+	Ring     int64         // bytes that a viewer may be behind; 0 is hub.DefaultRing
+	NoSplice bool          // memory pipes only
+	Log      *slog.Logger  // nil logs nothing
+}
+
+// Reasons for a viewer's or a publisher's end that are the server's or the client's own doing.
+var (
+	errShutdown     = errors.New("the server is shutting down")
+	errViewerClosed = errors.New("the viewer closed its connection")
+)
+
+// Server holds the streams. Make one with New, serve its Handler or call Serve, and Close it.
+type Server struct {
+	cfg   Config
+	log   *slog.Logger
+	pool  *penstock.Pool
+	store *store // nil: nothing is recorded
+
+	stopping context.Context // done when the server begins to shut down
+	stop     context.CancelCauseFunc
+	cut      context.Context // done at the end of the drain: connections are closed outright
+	cutNow   context.CancelFunc
+	running  sync.WaitGroup // publishers, recordings, viewers' connections, listeners; see enter
+
+	mu      sync.Mutex
+	streams map[string]*stream
+}
+
+// New makes a server, and fails if it could not record.
+func New(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, log: cfg.Log, streams: make(map[string]*stream)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Record != "" {
+		st, err := openStore(cfg.Record)
+		if err != nil {
+			return nil, err
+		}
+		s.store = st
+	}
+	if !cfg.NoSplice {
+		s.pool = penstock.NewPool(0)
+	}
+	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	s.cut, s.cutNow = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// enter counts something that a shutdown waits for; it is false once that has begun. Whoever has entered leaves with
+// running.Done, and may add to running meanwhile.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Err() != nil {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
+
+// Handler returns the server's HTTP surface: /, /live/NAME, /api/v1/…, /metrics, /healthz. It takes connections over,
+// so it needs HTTP/1.1 as net/http serves it.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /live/{name}", s.watch)
+	mux.HandleFunc("PUT /live/{name}", s.publishHTTP)
+	mux.HandleFunc("POST /live/{name}", s.publishHTTP)
+	s.routeAPI(mux)
+	routePage(mux)
+	return mux
+}
+
+// Serve serves HTTP on l until ctx is done, and then shuts down: nothing new is accepted, publishers are stopped, what
+// is in flight goes out within the drain, recordings are closed. It takes ownership of l. Its error is nil after a
+// shutdown, complete or not; what had to be cut is logged.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.log.Info("shutting down", "drain", s.cfg.Drain)
+	drain, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
+	defer cancel()
+	l.Close()
+	s.shutdown(drain)
+	if err := srv.Shutdown(drain); err != nil {
+		s.log.Warn("connections were cut at the end of the drain", "err", err)
+		srv.Close()
+	}
+	return s.Close()
+}
+
+// shutdown ends every stream and waits until all is delivered or the drain is done.
+func (s *Server) shutdown(drain context.Context) {
+	s.mu.Lock()
+	s.stop(errShutdown)
+	s.mu.Unlock()
+	for _, st := range s.all() {
+		st.end()
+	}
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-drain.Done():
+	}
+	for _, st := range s.all() {
+		st.abort(errShutdown)
+	}
+	s.cutNow()
+	<-done
+}
+
+// Close ends every stream at once and waits for its publishers, viewers and recordings to be gone.
+func (s *Server) Close() error {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.shutdown(now)
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	if s.store != nil {
+		return s.store.Close()
+	}
+	return nil
+}
+
+// all returns the known streams, in no order.
+func (s *Server) all() []*stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*stream, 0, len(s.streams))
+	for _, st := range s.streams {
+		all = append(all, st)
+	}
+	return all
+}
+
+// find returns the stream of that name, or nil if nobody ever published it.
+func (s *Server) find(name string) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streams[name]
+}
+
+// obtain returns the stream of that name, which it makes if there is none.
+func (s *Server) obtain(name string) (*stream, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.streams[name]; st != nil {
+		return st, nil
+	}
+	if len(s.streams) >= maxStreams && !s.forgetOneLocked() {
+		return nil, fmt.Errorf("there are %d streams already, all of them in use", maxStreams)
+	}
+	st := newStream(s, name)
+	s.streams[name] = st
+	return st, nil
+}
+
+// forgetOneLocked drops the stream that has been offline for longest.
+func (s *Server) forgetOneLocked() bool {
+	var oldest *stream
+	var since time.Time
+	for _, st := range s.streams {
+		if off, ok := st.offlineSince(); ok && (oldest == nil || off.Before(since)) {
+			oldest, since = st, off
+		}
+	}
+	if oldest == nil || !oldest.forget() {
+		return false
+	}
+	delete(s.streams, oldest.name)
+	return true
+}

@@ -1,0 +1,4 @@
+package live_test
+
+// spliceHere tells whether the fast paths are to be expected.
+const spliceHere = true

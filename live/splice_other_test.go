@@ -1,0 +1,6 @@
+//go:build !linux
+
+package live_test
+
+// spliceHere tells whether the fast paths are to be expected.
+const spliceHere = false

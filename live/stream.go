@@ -1,0 +1,256 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstock-io/penstock"
+	"github.com/penstock-io/penstock/format"
+	"github.com/penstock-io/penstock/hub"
+)
+
+// state is where a stream is in its life.
+type state string
+
+const (
+	live    state = "live"    // has a publisher
+	waiting state = "waiting" // its publisher is gone; viewers are held for the grace
+	offline state = "offline" // has ended, and may begin anew
+)
+
+// stream is a name that somebody published. It outlives its publishers: each of them is an epoch.
+type stream struct {
+	srv  *Server
+	name string
+
+	mu        sync.Mutex
+	state     state
+	forgotten bool // dropped from the server
+	publisher string
+	since     time.Time // of the state
+	epoch     int       // publishers so far
+	hub       *hub.Hub  // while live or waiting, and the last one's while offline
+	rec       *recording
+	grace     *time.Timer // while waiting
+	format    format.Format
+
+	inBefore, outBefore int64 // bytes of hubs before this one
+}
+
+func newStream(s *Server, name string) *stream {
+	return &stream{srv: s, name: name, state: offline, since: time.Now(), format: format.Raw}
+}
+
+// errBusy is for a second publisher.
+type errBusy struct{ name, publisher string }
+
+func (e *errBusy) Error() string {
+	return fmt.Sprintf("stream %q has a publisher already: %s", e.name, e.publisher)
+}
+
+// errForgotten is for a publisher who obtained the stream in the moment it was dropped; obtaining it anew helps.
+var errForgotten = errors.New("stream was forgotten")
+
+// publish carries the source to the stream's viewers until it ends, and returns the bytes that it carried. declared is
+// the content type that the publisher says it sends, or empty.
+func (s *Server) publish(name, publisher, declared string, src penstock.Source) (int64, error) {
+	p, err := s.claim(name, publisher)
+	if err != nil {
+		return 0, err
+	}
+	return p.run(declared, src)
+}
+
+// publication is a claimed stream: the one publisher's right to it.
+type publication struct {
+	st        *stream
+	hub       *hub.Hub
+	publisher string
+}
+
+// claim makes the publisher the stream's, or fails with *errBusy. Whoever claims runs, or releases.
+func (s *Server) claim(name, publisher string) (*publication, error) {
+	if !s.enter() {
+		return nil, errShutdown
+	}
+	for {
+		var h *hub.Hub
+		st, err := s.obtain(name)
+		if err == nil {
+			h, err = st.begin(publisher)
+		}
+		switch {
+		case err == nil:
+			return &publication{st, h, publisher}, nil
+		case !errors.Is(err, errForgotten):
+			s.running.Done()
+			return nil, err
+		}
+	}
+}
+
+// run carries the source, and gives the stream back.
+func (p *publication) run(declared string, src penstock.Source) (int64, error) {
+	log := p.st.srv.log.With("stream", p.st.name, "publisher", p.publisher)
+	log.Info("publisher joined")
+	began := time.Now()
+	n, err := p.hub.Publish(p.st.srv.stopping, &sniffer{Source: src, st: p.st, declared: declared})
+	p.st.release()
+	log = log.With("bytes", n, "seconds", time.Since(began).Seconds())
+	if err != nil {
+		log.Warn("publisher left", "reason", err)
+	} else {
+		log.Info("publisher left", "reason", "end of its stream")
+	}
+	return n, err
+}
+
+// begin is a publisher's arrival: it continues the hub that viewers wait at, or makes a new one.
+func (st *stream) begin(publisher string) (*hub.Hub, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case st.forgotten:
+		return nil, errForgotten
+	case st.state == live:
+		return nil, &errBusy{st.name, st.publisher}
+	case st.state == waiting:
+		st.grace.Stop()
+	case st.state == offline:
+		st.renewLocked()
+	}
+	st.setLocked(live)
+	st.publisher = publisher
+	st.epoch++
+	return st.hub, nil
+}
+
+// renewLocked makes a new hub, and its recording if the server records.
+func (st *stream) renewLocked() {
+	if st.hub != nil {
+		last := st.hub.Stats()
+		st.inBefore += last.BytesIn
+		st.outBefore += last.BytesOut
+	}
+	cfg := st.srv.cfg
+	st.hub = hub.New(hub.Config{Ring: cfg.Ring, OnSlow: cfg.OnSlow, NoSplice: cfg.NoSplice, Pool: st.srv.pool})
+	st.format = format.Raw
+	st.rec = nil
+	if st.srv.store != nil {
+		st.rec = st.srv.store.record(st)
+	}
+}
+
+// release is a publisher's departure: the grace begins.
+func (st *stream) release() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	defer st.srv.running.Done()
+	st.publisher = ""
+	st.setLocked(waiting)
+	grace := st.srv.cfg.Grace
+	if st.srv.stopping.Err() != nil {
+		grace = 0
+	}
+	if grace <= 0 {
+		st.endLocked()
+		return
+	}
+	epoch := st.epoch
+	st.grace = time.AfterFunc(grace, func() {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		if st.state == waiting && st.epoch == epoch {
+			st.srv.log.Info("no publisher within the grace: the stream has ended", "stream", st.name, "grace", grace)
+			st.endLocked()
+		}
+	})
+}
+
+// end is for a shutdown: a stream that waits waits no longer; a live one ends when its publisher has been stopped.
+func (st *stream) end() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.state == waiting {
+		st.endLocked()
+	}
+}
+
+func (st *stream) endLocked() {
+	if st.grace != nil {
+		st.grace.Stop()
+	}
+	st.setLocked(offline)
+	st.hub.End()
+}
+
+// abort makes the viewers and the recording leave now.
+func (st *stream) abort(err error) {
+	st.mu.Lock()
+	h := st.hub
+	st.mu.Unlock()
+	if h != nil {
+		h.Abort(err)
+	}
+}
+
+func (st *stream) setLocked(s state) { st.state, st.since = s, time.Now() }
+
+func (st *stream) offlineSince() (time.Time, bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.since, st.state == offline
+}
+
+// forget makes the stream unusable, if it is still offline.
+func (st *stream) forget() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.forgotten = st.state == offline
+	return st.forgotten
+}
+
+// currentFormat is what the stream's bytes have shown, or its publisher declared.
+func (st *stream) currentFormat() format.Format {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.format
+}
+
+// sniffer names a publisher's format by its first bytes, which it looks at while they lie in the pipe.
+type sniffer struct {
+	penstock.Source
+	st       *stream
+	declared string
+	seen     bool
+}
+
+func (s *sniffer) SpliceRead(p penstock.Conduit, n int) (int, error) {
+	m, err := s.Source.SpliceRead(p, n)
+	if m > 0 && !s.seen {
+		s.seen = true
+		head := make([]byte, format.HeadSize)
+		k, _ := p.Peek(head) // what cannot be looked at has no name: Raw
+		f := format.Detect(head[:k], s.declared)
+		s.st.mu.Lock()
+		s.st.format = f
+		s.st.mu.Unlock()
+	}
+	return m, err
+}
+
+// SetReadDeadline and AtJoin are the source's, if it has them.
+
+func (s *sniffer) SetReadDeadline(t time.Time) error {
+	if d, ok := s.Source.(interface{ SetReadDeadline(time.Time) error }); ok {
+		return d.SetReadDeadline(t)
+	}
+	return penstock.ErrCannotInterrupt
+}
+
+func (s *sniffer) AtJoin() bool {
+	j, ok := s.Source.(hub.Joiner)
+	return !ok || j.AtJoin()
+}
