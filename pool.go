@@ -3,6 +3,7 @@ package penstock
 import (
 	"errors"
 	"sync"
+	"time"
 )
 
 // Pool lends kernel pipes and takes them back, and is the bound on what they cost: the kernel charges each pipe's
@@ -14,27 +15,46 @@ type Pool struct {
 	limit int // bytes of capacity, lent and idle together
 
 	mu     sync.Mutex
-	held   int                   // bytes of capacity that exist
-	idle   map[int][]*KernelPipe // by capacity
+	held   int            // bytes of capacity that exist
+	idle   map[int]*shelf // by capacity
+	trim   *time.Timer    // runs while there are idle pipes
 	closed bool
 	denied bool // the kernel gave less than was asked for: the user's budget is gone for now
 }
+
+// shelf is the idle pipes of one capacity; the last put back is the first lent, its slots being in the cache.
+type shelf struct {
+	pipes []*KernelPipe
+	low   int // the fewest there were since the last trim: so many were not needed
+}
+
+func (s *shelf) pop() *KernelPipe {
+	last := len(s.pipes) - 1
+	kp := s.pipes[last]
+	s.pipes[last] = nil
+	s.pipes = s.pipes[:last]
+	s.low = min(s.low, last)
+	return kp
+}
+
+// trimInterval is how long a pipe is kept that nobody needs.
+const trimInterval = time.Second
 
 // NewPool returns a pool of at most limit bytes of capacity; 0 is three quarters of what an unprivileged user may have.
 func NewPool(limit int) *Pool {
 	if limit == 0 {
 		limit = defaultPoolLimit()
 	}
-	return &Pool{limit: limit, idle: make(map[int][]*KernelPipe)}
+	warmPool()
+	return &Pool{limit: limit, idle: make(map[int]*shelf)}
 }
 
 // Get lends an empty pipe of exactly size bytes of capacity, a power of two of pages. Its error is ErrNoKernelPipe
 // where none is to be had; the caller then does without. It does not wait.
 func (p *Pool) Get(size int) (*KernelPipe, error) {
 	p.mu.Lock()
-	if list := p.idle[size]; len(list) > 0 {
-		kp := list[len(list)-1]
-		p.idle[size] = list[:len(list)-1]
+	if s := p.idle[size]; s != nil && len(s.pipes) > 0 {
+		kp := s.pop()
 		p.mu.Unlock()
 		return kp, nil
 	}
@@ -69,13 +89,11 @@ func (p *Pool) Get(size int) (*KernelPipe, error) {
 
 // makeRoomLocked takes idle pipes of other capacities out of the pool until size would fit.
 func (p *Pool) makeRoomLocked(size int) (evicted []*KernelPipe) {
-	for c, list := range p.idle {
-		for len(list) > 0 && p.held+size > p.limit {
-			evicted = append(evicted, list[len(list)-1])
-			list = list[:len(list)-1]
+	for c, s := range p.idle {
+		for len(s.pipes) > 0 && p.held+size > p.limit {
+			evicted = append(evicted, s.pop())
 			p.held -= c
 		}
-		p.idle[c] = list
 	}
 	return evicted
 }
@@ -92,12 +110,47 @@ func (p *Pool) Put(kp *KernelPipe) {
 	p.mu.Lock()
 	keep := !p.closed && held == 0
 	if keep {
-		p.idle[kp.Cap()] = append(p.idle[kp.Cap()], kp)
+		p.shelveLocked(kp)
 	} else {
 		p.held -= kp.Cap()
 	}
 	p.mu.Unlock()
 	if !keep {
+		kp.Close()
+	}
+}
+
+func (p *Pool) shelveLocked(kp *KernelPipe) {
+	s := p.idle[kp.Cap()]
+	if s == nil {
+		s = new(shelf)
+		p.idle[kp.Cap()] = s
+	}
+	s.pipes = append(s.pipes, kp)
+	if p.trim == nil {
+		p.trim = time.AfterFunc(trimInterval, p.trimIdle)
+	}
+}
+
+// trimIdle closes the pipes that nobody needed since it last ran.
+func (p *Pool) trimIdle() {
+	var spare []*KernelPipe
+	p.mu.Lock()
+	left := 0
+	for c, s := range p.idle {
+		n := s.low
+		spare = append(spare, s.pipes[:n]...)
+		s.pipes = append(s.pipes[:0], s.pipes[n:]...)
+		s.low = len(s.pipes)
+		p.held -= n * c
+		left += len(s.pipes)
+	}
+	p.trim = nil
+	if left > 0 {
+		p.trim = time.AfterFunc(trimInterval, p.trimIdle)
+	}
+	p.mu.Unlock()
+	for _, kp := range spare {
 		kp.Close()
 	}
 }
@@ -115,8 +168,8 @@ func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := PoolStats{Limit: p.limit, Held: p.held, Denied: p.denied}
-	for c, list := range p.idle {
-		s.Idle += c * len(list)
+	for c, shelf := range p.idle {
+		s.Idle += c * len(shelf.pipes)
 	}
 	return s
 }
@@ -126,12 +179,15 @@ func (p *Pool) Close() error {
 	p.mu.Lock()
 	idle := p.idle
 	p.idle, p.closed = nil, true
-	for c, list := range idle {
-		p.held -= c * len(list)
+	for c, s := range idle {
+		p.held -= c * len(s.pipes)
+	}
+	if p.trim != nil {
+		p.trim.Stop()
 	}
 	p.mu.Unlock()
-	for _, list := range idle {
-		for _, kp := range list {
+	for _, s := range idle {
+		for _, kp := range s.pipes {
 			kp.Close()
 		}
 	}

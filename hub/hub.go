@@ -377,14 +377,10 @@ func (h *Hub) Wait() {
 	}
 }
 
-// tidyLocked gives back what an ended hub keeps for the next chunk, once nobody is left.
+// tidyLocked gives back what a hub keeps for the next chunk, once it has ended and nobody is left.
 func (h *Hub) tidyLocked() {
 	if !h.ended || len(h.viewers) > 0 || h.publishing {
 		return
-	}
-	if h.spare != nil {
-		h.giveUp(h.spare)
-		h.spare = nil
 	}
 	h.arena.Close()
 	if h.cfg.Pool == nil && h.pool != nil {

@@ -281,6 +281,8 @@ func (v *Viewer) finish(err error) {
 		h.out.Add(v.sent.Load())
 	}
 	delete(h.viewers, v)
+	h.giveUp(h.spare)
+	h.spare = nil
 	h.tidyLocked()
 	h.left.Broadcast()
 	h.mu.Unlock()

@@ -278,3 +278,19 @@ func backings(t *testing.T, test func(t *testing.T, cfg live.Config)) {
 		t.Run(name, func(t *testing.T) { test(t, live.Config{NoSplice: noSplice}) })
 	}
 }
+
+// untilNoIdlePipes waits until the pool has closed what nobody needs.
+func (s *server) untilNoIdlePipes() {
+	s.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		m := string(s.get("/metrics"))
+		if !strings.Contains(m, "penstock_pipe_idle_bytes ") || strings.Contains(m, "\npenstock_pipe_idle_bytes 0\n") {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("idle pipes are kept")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
