@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"math"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +23,8 @@ func Pipe(size int) (r, w, granted int, err error) {
 	r, w = fds[0], fds[1]
 	granted, err = unix.FcntlInt(uintptr(w), unix.F_GETPIPE_SZ, 0)
 	if err == nil && size > 0 && granted != size {
-		if n, serr := unix.FcntlInt(uintptr(w), unix.F_SETPIPE_SZ, size); serr == nil {
+		// The kernel cuts the argument to 32 bits, and would grant a page for 1<<40.
+		if n, serr := unix.FcntlInt(uintptr(w), unix.F_SETPIPE_SZ, min(size, math.MaxInt32)); serr == nil {
 			granted = n
 		} // a refusal leaves the pipe as it is: granted says so
 	}
