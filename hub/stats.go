@@ -64,22 +64,33 @@ func (h *Hub) noteIntake(src penstock.Source, c *chunk) {
 	}
 }
 
-// took notes the way that the run in the viewer's own pipe has come, and will go.
+// took notes how the run in the viewer's own pipe came there. Which way it goes on is for the sink to say, and it may
+// only know once it has tried.
 func (v *Viewer) took(reason string, teed bool) {
 	_, kernel := v.own.(*penstock.KernelPipe)
-	if w := v.way.Load(); w != nil && w.kernel == kernel && w.teed == teed && w.reason == reason {
+	v.next = nil
+	if last := v.way.Load(); last == nil || last.kernel != kernel || last.teed != teed || last.reason != reason {
+		v.next = &way{kernel: kernel, teed: teed, reason: reason}
+	}
+}
+
+// noteWay tells, after the sink has had a run, which way that went.
+func (v *Viewer) noteWay() {
+	w := v.next
+	if w == nil {
 		return
 	}
-	path, why := v.sink.Path(v.own)
+	v.next = nil
+	w.path, w.why = v.sink.Path(v.own)
 	switch {
-	case kernel && teed && path == penstock.PathSplice:
-		path, why = penstock.PathTeeSplice, why+"; others read the chunk too"
-	case kernel && !teed:
-		why += "; the chunk's last reader takes its pipe"
-	case reason != "":
-		why += ": " + reason
+	case w.kernel && w.teed && w.path == penstock.PathSplice:
+		w.path, w.why = penstock.PathTeeSplice, w.why+"; others read the chunk too"
+	case w.kernel && !w.teed:
+		w.why += "; the chunk's last reader takes its pipe"
+	case w.reason != "":
+		w.why += ": " + w.reason
 	}
-	v.way.Store(&way{path: path, why: why, kernel: kernel, teed: teed, reason: reason})
+	v.way.Store(w)
 }
 
 // edge describes v where in bytes of the stream have been published.

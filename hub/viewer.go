@@ -45,6 +45,7 @@ type Viewer struct {
 	n       int              // bytes in it
 	started bool             // the header is written
 	joined  bool             // it has passed a join point
+	next    *way             // of the run in own, if that differs from the last one's
 
 	sent  atomic.Int64 // bytes that the sink took, the header included
 	start atomic.Int64 // where sent counts from, as an offset in the stream: its first byte less the header
@@ -150,6 +151,9 @@ func (v *Viewer) flush(flags penstock.Flags) error {
 	n, err := v.sink.SpliceWrite(v.own, v.n, flags)
 	v.n -= n
 	v.sent.Add(int64(n))
+	if n > 0 {
+		v.noteWay()
+	}
 	return err
 }
 

@@ -111,13 +111,8 @@ func (r *recording) SpliceWrite(p penstock.Conduit, n int, flags penstock.Flags)
 	return r.sink.SpliceWrite(p, n, flags)
 }
 
-// Path is the file's.
-func (r *recording) Path(p penstock.Conduit) (penstock.Path, string) {
-	if r.sink == nil {
-		return "", "not begun"
-	}
-	return r.sink.Path(p)
-}
+// Path is the file's: the hub asks after the first write.
+func (r *recording) Path(p penstock.Conduit) (penstock.Path, string) { return r.sink.Path(p) }
 
 // Polls is false: writes wait for the disk.
 func (r *recording) Polls() bool { return false }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"penstock": main})
+}
+
+// TestScripts runs the command as people do: each file in testdata/script is a session, its first lines say what it
+// shows.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"freeport": freePort,
+			"await":    await,
+		},
+	})
+}
+
+// freePort VAR... sets each variable to a loopback address that nobody listens on.
+func freePort(ts *testscript.TestScript, _ bool, vars []string) {
+	for _, v := range vars {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ts.Setenv(v, l.Addr().String())
+		ts.Check(l.Close())
+	}
+}
+
+// await URL [STATUS [TEXT]] waits until the URL answers with the status, 200 if none is given, and the text in its body.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	want, text := "200", ""
+	if len(args) > 1 {
+		want = args[1]
+	}
+	if len(args) > 2 {
+		text = args[2]
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		r, err := http.Get(args[0])
+		if err == nil {
+			var body []byte
+			if text != "" { // else it may be a stream
+				body, err = io.ReadAll(r.Body)
+			}
+			r.Body.Close()
+			if r.Status[:3] == want && strings.Contains(string(body), text) {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: no %s: %v", args[0], want, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestSIGTERMFinishesAndExitsWithZero runs the command as a service manager would.
+func TestSIGTERMFinishesAndExitsWithZero(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "penstock", "serve", "--demo", "--listen", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		log.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "publisher joined") {
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(log.String(), "shutting down") {
+		t.Errorf("%v\n%s", err, &log)
+	}
+}
