@@ -1,0 +1,61 @@
+# Needs Go and nothing else: "make test" installs or names what tests use
+# besides, and the developer tools are pinned in tools/go.mod.
+
+.PHONY: help run build test lint fmt bench clean
+
+ARGS =
+
+# The platforms other than the host's that must build.
+CROSS = darwin/arm64 freebsd/amd64 windows/amd64
+
+# A test binary that hangs prints its goroutines at this age, early enough
+# for CI to report it within its 15 minutes.
+TIMEOUT = 12m
+
+# Nothing here uses cgo, so nothing but the race detector needs a C compiler:
+# scripts/go-test turns cgo on for that.
+export CGO_ENABLED = 0
+
+TOOL = go tool -modfile=tools/go.mod
+BENCH_TOOL = go tool -modfile=../tools/go.mod
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+run: build ## build, then serve the demo stream, recording into recordings/ (ARGS= adds flags)
+	./bin/penstock serve --demo --record recordings $(ARGS)
+
+build: ## build bin/penstock
+	go build -o bin/penstock ./cmd/penstock
+
+# -count=1: the tests depend on the kernel and on installed programs, which
+# the go command's test cache does not see. -vet=off: lint vets.
+test: ## install or name what the tests use, then run them all, under the race detector (ARGS= adds flags)
+	@scripts/setup-tests
+	scripts/go-test -vet=off -count=1 -timeout $(TIMEOUT) $(ARGS) ./...
+	cd bench && go vet ./... && go test -vet=off -count=1 -timeout $(TIMEOUT) ./...
+
+lint: ## check format, vet, staticcheck, other platforms, modules, dependencies and names
+	scripts/lint-format
+	scripts/lint-names
+	go mod tidy -diff
+	cd bench && go mod tidy -diff
+	cd tools && go mod tidy -diff
+	scripts/lint-deps $(CROSS)
+	go build ./...
+	go vet ./...
+	cd bench && go vet ./...
+	$(TOOL) staticcheck ./...
+	cd bench && $(BENCH_TOOL) staticcheck ./...
+	scripts/lint-cross $(CROSS)
+	scripts/lint-shell
+
+fmt: ## format the Go files of every module
+	$(TOOL) gofumpt -w .
+
+bench: ## measure fan-out (ARGS= adds flags)
+	cd bench && go run ./fanout $(ARGS)
+
+clean: ## remove what build, tests and profiles leave; recordings/ stays
+	rm -rf bin coverage.out coverage.html
+	find . -name .git -prune -o -type f \( -name '*.test' -o -name '*.prof' -o -name '*.coverprofile' \) -exec rm -f {} +
