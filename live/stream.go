@@ -53,16 +53,6 @@ func (e *errBusy) Error() string {
 // errForgotten is for a publisher who obtained the stream in the moment it was dropped; obtaining it anew helps.
 var errForgotten = errors.New("stream was forgotten")
 
-// publish carries the source to the stream's viewers until it ends, and returns the bytes that it carried. declared is
-// the content type that the publisher says it sends, or empty.
-func (s *Server) publish(name, publisher, declared string, src penstock.Source) (int64, error) {
-	p, err := s.claim(name, publisher)
-	if err != nil {
-		return 0, err
-	}
-	return p.run(declared, src)
-}
-
 // publication is a claimed stream: the one publisher's right to it.
 type publication struct {
 	st        *stream
@@ -91,7 +81,8 @@ func (s *Server) claim(name, publisher string) (*publication, error) {
 	}
 }
 
-// run carries the source, and gives the stream back.
+// run carries the source to the stream's viewers until it ends, gives the stream back, and returns the bytes that it
+// carried. declared is the content type that the publisher says it sends, or empty.
 func (p *publication) run(declared string, src penstock.Source) (int64, error) {
 	log := p.st.srv.log.With("stream", p.st.name, "publisher", p.publisher)
 	log.Info("publisher joined")
