@@ -47,12 +47,15 @@ type Conduit interface {
 // Source is what can fill a pipe: the seeds' splice_read. Not safe for concurrent use.
 type Source interface {
 	// SpliceRead moves up to n bytes, at least one, into p, which the caller has found empty. It waits for the
-	// source and returns io.EOF, bare, at its end; any other error is an *OpError. Bytes moved are returned with
-	// either. A source never waits for room in p: it asks for no more than fits.
-	SpliceRead(p Conduit, n int) (int, error)
+	// source, unless flags say NonBlock, and returns io.EOF, bare, at its end; any other error is an *OpError. Bytes
+	// moved are returned with either. A source never waits for room in p: it asks for no more than fits.
+	SpliceRead(p Conduit, n int, flags Flags) (int, error)
 
 	// Path tells the way into a pipe of p's backing, and why.
 	Path(p Conduit) (Path, string)
+
+	// Polls tells whether NonBlock works; a source that cannot poll waits all the same.
+	Polls() bool
 }
 
 // Sink is what can empty a pipe: the seeds' splice_write. Not safe for concurrent use.
@@ -69,8 +72,11 @@ type Sink interface {
 	Polls() bool
 
 	// Interrupt makes a SpliceWrite that waits, and every later one, return promptly with an error, from any
-	// goroutine, where the sink can do that (see [SinkOf]).
+	// goroutine, where the sink can do that (see [SinkOf]). What was moved before is counted as ever.
 	Interrupt()
+
+	// Resume undoes Interrupt.
+	Resume()
 }
 
 // readDeadliner and writeDeadliner are what interrupts a wait: a deadline in the past.

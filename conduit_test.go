@@ -151,7 +151,7 @@ func TestEverySourceToEverySink(t *testing.T) {
 					w, got := to.open(t)
 					src, sink, p := penstock.SourceOf(from.open(t)), penstock.SinkOf(w), open()
 					for {
-						n, err := src.SpliceRead(p, p.Cap())
+						n, err := src.SpliceRead(p, p.Cap(), 0)
 						if err == io.EOF {
 							break
 						}
@@ -355,7 +355,7 @@ func TestSourceWaitsAreInterrupted(t *testing.T) {
 		src, p := penstock.SourceOf(near), open()
 		done := make(chan error, 1)
 		go func() {
-			_, err := src.SpliceRead(p, 10)
+			_, err := src.SpliceRead(p, 10, 0)
 			done <- err
 		}()
 		if err := penstock.InterruptReads(src); err != nil {
@@ -369,7 +369,7 @@ func TestSourceWaitsAreInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		far.Write([]byte("x"))
-		if n, err := src.SpliceRead(p, 10); n != 1 || err != nil {
+		if n, err := src.SpliceRead(p, 10, 0); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 	})
@@ -385,7 +385,7 @@ func TestLimitAndPrefix(t *testing.T) {
 		p := open()
 		var err error
 		for err == nil {
-			_, err = src.SpliceRead(p, 3)
+			_, err = src.SpliceRead(p, 3, 0)
 		}
 		got := make([]byte, 9)
 		if _, rerr := io.ReadFull(p, got); err != io.EOF || rerr != nil || string(got) != "head body" || p.Len() != 0 {
@@ -396,8 +396,8 @@ func TestLimitAndPrefix(t *testing.T) {
 		}
 
 		short := penstock.Limit(penstock.SourceOf(strings.NewReader("abc")), 4)
-		short.SpliceRead(p, 4)
-		if _, err := short.SpliceRead(p, 4); !errors.Is(err, io.ErrUnexpectedEOF) {
+		short.SpliceRead(p, 4, 0)
+		if _, err := short.SpliceRead(p, 4, 0); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("a source that ends before the limit: %v", err)
 		}
 	})

@@ -72,8 +72,9 @@ var (
 
 // The hot path's errors are made once: a sink that would block is not worth an allocation.
 var (
-	errSinkWouldBlock = &OpError{Op: "splice", Side: SideSink, Err: ErrWouldBlock}
-	errPipeWouldBlock = &OpError{Op: "splice", Side: SidePipe, Err: ErrWouldBlock}
+	errSourceWouldBlock = &OpError{Op: "splice", Side: SideSource, Err: ErrWouldBlock}
+	errSinkWouldBlock   = &OpError{Op: "splice", Side: SideSink, Err: ErrWouldBlock}
+	errPipeWouldBlock   = &OpError{Op: "splice", Side: SidePipe, Err: ErrWouldBlock}
 )
 
 func opErr(op string, side Side, path Path, err error) error {

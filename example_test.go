@@ -18,7 +18,7 @@ func ExampleTee() {
 	defer p.Close()
 	defer q.Close()
 	for {
-		n, err := camera.SpliceRead(p, p.Cap())
+		n, err := camera.SpliceRead(p, p.Cap(), 0)
 		if err == io.EOF {
 			break
 		}
@@ -51,7 +51,7 @@ func ExampleSource() {
 		fmt.Println(err)
 		return
 	}
-	body, err := penstock.SourceOf(strings.NewReader("body\n")).SpliceRead(p, p.Cap())
+	body, err := penstock.SourceOf(strings.NewReader("body\n")).SpliceRead(p, p.Cap(), 0)
 	if err != nil {
 		fmt.Println(err)
 		return

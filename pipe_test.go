@@ -173,7 +173,7 @@ func TestRunsOfOneArenaShareAPage(t *testing.T) {
 	for range 3 {
 		p := NewPipe(0, arena)
 		defer p.Close()
-		if _, err := src.SpliceRead(p, PageSize); err != nil {
+		if _, err := src.SpliceRead(p, PageSize, 0); err != nil {
 			t.Fatal(err)
 		}
 		pipes = append(pipes, p)

@@ -1,6 +1,9 @@
 package penstock
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // SinkOf makes a Sink of w, which it writes to but does not close. On Linux a *net.TCPConn, a *net.UnixConn and an
 // *os.File are spliced into; everything else is written, and so are those where splice is refused.
@@ -95,10 +98,11 @@ func (s *writerSink) Path(p Conduit) (Path, string) {
 }
 
 func (s *writerSink) Polls() bool { return false }
-func (s *writerSink) Interrupt()  { interruptWrites(s.w) }
+func (s *writerSink) Interrupt()  { setWriteDeadline(s.w, past) }
+func (s *writerSink) Resume()     { setWriteDeadline(s.w, time.Time{}) }
 
-func interruptWrites(w any) {
+func setWriteDeadline(w any, t time.Time) {
 	if d, ok := w.(writeDeadliner); ok {
-		_ = d.SetWriteDeadline(past) // refused only by what is closed already
+		_ = d.SetWriteDeadline(t) // refused only by what is closed already
 	}
 }

@@ -170,4 +170,5 @@ func (s *fdSink) Path(p Conduit) (Path, string) {
 }
 
 func (s *fdSink) Polls() bool { return s.polls }
-func (s *fdSink) Interrupt()  { interruptWrites(s.w.w) }
+func (s *fdSink) Interrupt()  { s.w.Interrupt() }
+func (s *fdSink) Resume()     { s.w.Resume() }

@@ -22,7 +22,7 @@ type readerSource struct {
 	buf []byte
 }
 
-func (s *readerSource) SpliceRead(p Conduit, n int) (int, error) {
+func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
 	if p, ok := p.(*Pipe); ok {
 		m, _, err := p.fill(n, s.r.Read)
 		return m, sourceErr(PathPages, err)
@@ -45,6 +45,8 @@ func (s *readerSource) Path(p Conduit) (Path, string) {
 	}
 	return PathReadWrite, "a plain reader"
 }
+
+func (s *readerSource) Polls() bool { return false }
 
 func (s *readerSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r, t) }
 
@@ -81,11 +83,11 @@ type limitSource struct {
 	left int64
 }
 
-func (s *limitSource) SpliceRead(p Conduit, n int) (int, error) {
+func (s *limitSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	if s.left <= 0 {
 		return 0, io.EOF
 	}
-	m, err := s.Source.SpliceRead(p, int(min(int64(n), s.left)))
+	m, err := s.Source.SpliceRead(p, int(min(int64(n), s.left)), flags)
 	s.left -= int64(m)
 	if err == io.EOF && s.left > 0 {
 		err = opErr("splice", SideSource, "", io.ErrUnexpectedEOF)
@@ -104,9 +106,9 @@ type prefixSource struct {
 	head []byte
 }
 
-func (s *prefixSource) SpliceRead(p Conduit, n int) (int, error) {
+func (s *prefixSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	if len(s.head) == 0 {
-		return s.Source.SpliceRead(p, n)
+		return s.Source.SpliceRead(p, n, flags)
 	}
 	m, err := p.Write(s.head[:min(n, len(s.head))])
 	s.head = s.head[m:]

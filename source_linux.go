@@ -17,7 +17,8 @@ func descriptorSource(r io.Reader) Source {
 	if raw == nil {
 		return nil
 	}
-	s := &fdSource{r: readerSource{r: r}, raw: raw, kind: kind}
+	_, isFile := r.(*os.File)
+	s := &fdSource{r: readerSource{r: r}, raw: raw, kind: kind, polls: !isFile}
 	s.spliceStep, s.readStep, s.readNow = s.doSplice, s.doRead, s.rawRead
 	return s
 }
@@ -49,9 +50,10 @@ func descriptor(v any) (syscall.RawConn, string) {
 // fdSource splices from a descriptor, waiting in the runtime's poller. The fields of the call in progress stand in the
 // struct, and its steps are bound once, so that a call allocates nothing.
 type fdSource struct {
-	r    readerSource
-	raw  syscall.RawConn
-	kind string
+	r     readerSource
+	raw   syscall.RawConn
+	kind  string
+	polls bool
 
 	refused error // why splice is not used any more
 
@@ -61,11 +63,13 @@ type fdSource struct {
 	pipe  int // write end of the pipe being filled
 	space []byte
 	n     int // asked for
+	flags Flags
 	moved int
 	err   error
 }
 
-func (s *fdSource) SpliceRead(p Conduit, n int) (int, error) {
+func (s *fdSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
+	s.flags = flags
 	switch p := p.(type) {
 	case *Pipe:
 		return s.intoPages(p, n)
@@ -78,8 +82,11 @@ func (s *fdSource) SpliceRead(p Conduit, n int) (int, error) {
 			s.refused = err
 		}
 	}
-	return s.r.SpliceRead(p, n)
+	return s.r.SpliceRead(p, n, flags)
 }
+
+// Polls is false for files, which are always ready, and for what refused splice, which is read plainly.
+func (s *fdSource) Polls() bool { return s.polls && s.refused == nil }
 
 // splice fills an empty pipe. Because it is empty, EAGAIN can only be the source's.
 func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
@@ -96,6 +103,8 @@ func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
 	switch {
 	case s.moved > 0:
 		return s.moved, nil
+	case err == syscall.EAGAIN:
+		return 0, errSourceWouldBlock
 	case err != nil:
 		return 0, opErr("splice", SideSource, PathSplice, err)
 	default:
@@ -105,12 +114,16 @@ func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
 
 func (s *fdSource) doSplice(fd uintptr) bool {
 	s.moved, s.err = kernel.Splice(s.pipe, int(fd), s.n)
-	return s.err != syscall.EAGAIN
+	return s.err != syscall.EAGAIN || s.flags&NonBlock != 0
 }
 
 // intoPages reads a page and, while pages come back full, the next without waiting.
 func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
-	total, more, err := p.fill(n, s.r.r.Read)
+	read := s.r.r.Read
+	if s.flags&NonBlock != 0 && s.polls {
+		read = s.readNow
+	}
+	total, more, err := p.fill(n, read)
 	for more && err == nil && total < n && !p.full() {
 		var m int
 		m, more, err = p.fill(n-total, s.readNow)
@@ -119,7 +132,14 @@ func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
 	if total > 0 {
 		return total, nil // an error, if there was one, comes again
 	}
-	return 0, sourceErr(PathPages, err)
+	switch {
+	case err == nil:
+		return 0, io.EOF // a bare read of nothing
+	case err == syscall.EAGAIN:
+		return 0, errSourceWouldBlock
+	default:
+		return 0, sourceErr(PathPages, err)
+	}
 }
 
 func (s *fdSource) rawRead(b []byte) (int, error) {

@@ -23,16 +23,14 @@ const (
 // DefaultRing is how many bytes of stream a viewer may be behind where Config does not say.
 const DefaultRing = 64 << 20
 
-// The sizes of things. A viewer's own pipe has twice a chunk's slots: then a tee of the whole chunk always fits behind
-// a header, and none is ever partial.
+// The sizes of things.
 const (
-	smallChunk = 64 << 10  // for streams that trickle: the kernel's default pipe
-	largeChunk = 512 << 10 // for streams that fill small ones
-	ownFactor  = 2
+	smallChunk = 64 << 10 // for streams that trickle: the kernel's default pipe
+	largeChunk = 1 << 20  // for streams that fill small ones: the most that an unprivileged user may ask for
 
-	memorySlots  = 2 * penstock.DefaultSlots
-	kernelChunks = 16 // in the ring, before the oldest is moved to memory
-	blockWindow  = 4  // chunks that a publisher runs ahead of the slowest viewer, if that may block it
+	memorySlots  = 2 * penstock.DefaultSlots // a large chunk's pages, one of them begun by somebody else
+	kernelChunks = 8                         // in the ring, before the oldest is moved to memory
+	blockWindow  = 4                         // chunks that a publisher runs ahead of the slowest viewer, if that may block it
 )
 
 // Errors that a viewer leaves with.
@@ -77,6 +75,8 @@ type Hub struct {
 	holders    int       // viewers that hold claims: all but those that were cut and have not left yet
 	parked     []*Viewer // in step: the next chunk is theirs
 	spare      penstock.Conduit
+	carried    *Viewer // see carry.go
+	carrying   bool
 	publishing bool
 	ended      bool
 }
@@ -113,9 +113,7 @@ func (h *Hub) Publish(ctx context.Context, src penstock.Source) (total int64, er
 	defer h.endPublish()
 	stop := context.AfterFunc(ctx, func() {
 		_ = penstock.InterruptReads(src) // a source that cannot be is told of in the doc
-		h.mu.Lock()
-		h.room.Broadcast()
-		h.mu.Unlock()
+		h.interruptPublisher()
 	})
 	defer stop()
 
@@ -125,7 +123,7 @@ func (h *Hub) Publish(ctx context.Context, src penstock.Source) (total int64, er
 			return total, err
 		}
 		c := h.newChunk()
-		n, err := src.SpliceRead(c.pipe, min(c.pipe.Cap(), largeChunk))
+		n, err := h.read(src, c.pipe)
 		if n > 0 {
 			total += int64(n)
 			c.n, c.join = n, joiner == nil || joiner.AtJoin()
@@ -159,6 +157,7 @@ func (h *Hub) beginPublish() error {
 func (h *Hub) endPublish() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.handOverLocked()
 	h.publishing = false
 	h.tidyLocked()
 }
@@ -179,7 +178,11 @@ func (h *Hub) waitForRoom(ctx context.Context) error {
 		}
 		cut, free := h.cutLocked()
 		if len(cut) == 0 {
-			h.room.Wait()
+			if h.carried != nil {
+				h.carryLocked(ctx)
+			} else {
+				h.room.Wait()
+			}
 			continue
 		}
 		h.mu.Unlock()
@@ -283,17 +286,17 @@ func (h *Hub) publish(c *chunk) {
 	h.demote()
 }
 
-// serve is the fast loop: each viewer of the batch gets what its sink takes at once. Those that would block go on in a
-// goroutine of their own; so do those whose sinks cannot but block, and they start first.
+// serve is the fast loop: each viewer of the batch gets what its sink takes at once. Those whose sinks cannot but block
+// go on in goroutines of their own, and start first.
 func (h *Hub) serve(batch []*Viewer) {
 	for _, v := range batch {
 		if !v.polls {
-			go v.pump(0)
+			go v.pump()
 		}
 	}
 	for _, v := range batch {
 		if v.polls {
-			v.pump(penstock.NonBlock)
+			h.try(v)
 		}
 	}
 }
@@ -351,7 +354,7 @@ func (h *Hub) End() {
 	h.tidyLocked()
 	h.mu.Unlock()
 	for _, v := range batch {
-		go v.pump(0)
+		go v.pump()
 	}
 }
 

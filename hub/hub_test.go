@@ -387,6 +387,105 @@ func TestPublishIsCancelled(t *testing.T) {
 	})
 }
 
+// TestACancelledPublisherLeavesItsViewersAlone cancels while the publisher waits for the one viewer, which then gets what
+// was published, whole.
+func TestACancelledPublisherLeavesItsViewersAlone(t *testing.T) {
+	backings(t, func(t *testing.T, cfg hub.Config) {
+		cfg.OnSlow = hub.Block
+		h := hub.New(cfg)
+		_, far := attach(t, h, hub.SinkConfig{})
+		near, pub := tcpPair(t)
+		want := offsets(64 << 20)
+		go func() { pub.Write(want) }() // more than fits anywhere: it is cut off below
+		ctx, cancel := context.WithCancel(t.Context())
+		type published struct {
+			n   int64
+			err error
+		}
+		done := make(chan published, 1)
+		go func() {
+			n, err := h.Publish(ctx, penstock.SourceOf(near))
+			done <- published{n, err}
+		}()
+		for last := int64(-1); h.Stats().BytesIn == 0 || h.Stats().BytesIn != last; time.Sleep(50 * time.Millisecond) {
+			last = h.Stats().BytesIn // until nothing moves: the publisher waits
+		}
+		cancel()
+		p := <-done
+		if !errors.Is(p.err, context.Canceled) {
+			t.Errorf("%v", p.err)
+		}
+		got := receive(far)
+		h.End()
+		h.Wait()
+		same(t, "viewer", got.all(t), want[:p.n])
+	})
+}
+
+// slotted is a source that fills every slot of a default pipe, a byte in each.
+type slotted struct{ text string }
+
+func (s *slotted) SpliceRead(p penstock.Conduit, _ int, _ penstock.Flags) (int, error) {
+	if s.text == "" {
+		return 0, io.EOF
+	}
+	for i := range penstock.DefaultSlots {
+		one := penstock.NewPipe(1, nil)
+		defer one.Close()
+		one.Write([]byte(s.text[i : i+1]))
+		if _, err := penstock.Splice(p, one, 1); err != nil {
+			return i, err
+		}
+		if kp, ok := p.(*penstock.KernelPipe); ok { // written bytes merge: move them through a second pipe, which they do not
+			if err := unmerge(kp, i); err != nil {
+				return i, err
+			}
+		}
+	}
+	s.text = s.text[penstock.DefaultSlots:]
+	return penstock.DefaultSlots, nil
+}
+
+func (s *slotted) Path(penstock.Conduit) (penstock.Path, string) { return penstock.PathPages, "a test" }
+func (s *slotted) Polls() bool                                   { return false }
+
+// unmerge makes the last byte of a pipe that holds n+1 a slot of its own, by turning the pipe over.
+func unmerge(p *penstock.KernelPipe, n int) error {
+	other, err := penstock.NewKernelPipe(0)
+	if err != nil {
+		return err
+	}
+	defer other.Close()
+	for range n + 1 {
+		if _, err := penstock.Splice(other, p, 1); err != nil {
+			return err
+		}
+	}
+	_, err = penstock.Splice(p, other, n+1)
+	return err
+}
+
+// TestAHeaderBeforeAFullChunk has a viewer whose header takes the slot that the chunk's last buffer would need.
+func TestAHeaderBeforeAFullChunk(t *testing.T) {
+	backings(t, func(t *testing.T, cfg hub.Config) {
+		h := hub.New(cfg)
+		var got []*receiver
+		for range 3 {
+			_, far := attach(t, h, hub.SinkConfig{Header: func() []byte { return []byte("head|") }})
+			got = append(got, receive(far))
+		}
+		const text = "sixteen in a run, and sixteen mor"
+		if _, err := h.Publish(t.Context(), &slotted{text[:32]}); err != nil {
+			t.Fatal(err)
+		}
+		h.End()
+		h.Wait()
+		for _, rc := range got {
+			same(t, "viewer", rc.all(t), []byte("head|"+text[:32]))
+		}
+	})
+}
+
 func TestWithoutPipeBudgetEverythingStillArrives(t *testing.T) {
 	pool := penstock.NewPool(128 << 10) // one small chunk, and no viewer's own pipe
 	defer pool.Close()

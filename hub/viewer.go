@@ -43,6 +43,7 @@ type Viewer struct {
 	// The owner's.
 	own     penstock.Conduit // its own pipe, nil where it has none
 	n       int              // bytes in it
+	loaded  int              // bytes of the chunk at its place that went out already; not 0 only behind a header
 	started bool             // the header is written
 	joined  bool             // it has passed a join point
 	next    *way             // of the run in own, if that differs from the last one's
@@ -104,14 +105,14 @@ func (v *Viewer) causeLocked(err error) {
 	}
 }
 
-// pump carries the viewer on until it is in step again, and then parks it: chunk after chunk, waiting for the sink or,
-// with NonBlock, leaving that to a goroutine. Precondition: the caller owns v; afterwards it does not.
-func (v *Viewer) pump(flags penstock.Flags) {
-	err := v.advance(flags)
+// pump carries the viewer on, chunk after chunk, waiting for its sink, until it is in step again and parked.
+// Precondition: the caller owns v; afterwards it does not.
+func (v *Viewer) pump() { v.settle(v.advance(0)) }
+
+// settle ends what advance began, but for a sink that would block.
+func (v *Viewer) settle(err error) {
 	switch {
 	case err == nil:
-	case flags&penstock.NonBlock != 0 && errors.Is(err, penstock.ErrWouldBlock):
-		go v.pump(0)
 	case errors.Is(err, ErrEnded):
 		v.finish(nil)
 	default:
@@ -136,10 +137,13 @@ func (v *Viewer) advance(flags penstock.Flags) error {
 		if c == nil {
 			return err
 		}
-		if err := v.load(c, last); err != nil {
+		all, err := v.load(c, last)
+		if err != nil {
 			return err
 		}
-		v.h.passed(v, c)
+		if all {
+			v.h.passed(v, c)
+		}
 	}
 }
 
@@ -157,18 +161,17 @@ func (v *Viewer) flush(flags penstock.Flags) error {
 	return err
 }
 
-// load puts a chunk into the viewer's own pipe. The last viewer takes the chunk's pipe for its own; the others tee it,
-// behind the header if that is still to come. Precondition: the own pipe is empty.
-func (v *Viewer) load(c *chunk, last bool) error {
+// load puts a chunk into the viewer's own pipe and tells whether that was all of it: a tee behind the header may find too
+// few slots, and the rest is loaded next. The last viewer takes the chunk's pipe for its own; the others tee it.
+// Precondition: the own pipe is empty.
+func (v *Viewer) load(c *chunk, last bool) (all bool, err error) {
 	if !v.joined && !c.join {
-		return nil
+		return true, nil
 	}
 	v.joined = true
-	if v.started || v.cfg.Header == nil {
+	if last && (v.started || v.cfg.Header == nil) {
 		v.begin(c.off)
-		if last {
-			return v.take(c)
-		}
+		return true, v.take(c)
 	}
 	if v.own == nil {
 		v.own = v.h.takeSpare()
@@ -176,26 +179,30 @@ func (v *Viewer) load(c *chunk, last bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pipe == nil {
-		return ErrTooSlow // cut in this very moment
+		return false, ErrTooSlow // cut in this very moment
 	}
 	if err := v.roomLocked(c); err != nil {
-		return err
+		return false, err
 	}
 	head, err := v.writeHeader()
 	if err != nil {
-		return err
+		return false, err
 	}
 	v.begin(c.off - int64(head))
 	n, err := penstock.Tee(v.own, c.pipe, c.n)
-	v.n += n
-	if n < c.n {
-		return errors.Join(errPartialTee, err)
+	if err != nil && head == 0 {
+		return false, err
 	}
+	v.n += n
 	v.took(c.why, true)
-	return c.err
+	if err := v.dropLoaded(); err != nil {
+		return false, err
+	}
+	if n < c.n {
+		v.loaded = n
+	}
+	return n == c.n, c.err
 }
-
-var errPartialTee = errors.New("hub: a tee into an empty pipe with room for it was partial")
 
 func (v *Viewer) take(c *chunk) error {
 	p, err := c.take()
@@ -205,6 +212,25 @@ func (v *Viewer) take(c *chunk) error {
 	v.dropOwn()
 	v.own, v.n = p, c.n
 	v.took(c.why, false)
+	return errors.Join(err, v.dropLoaded())
+}
+
+var errPartialTee = errors.New("hub: a tee into an empty pipe of the same capacity did not get further than the last")
+
+// dropLoaded drops from the own pipe what of the chunk went out before: tee always begins at a pipe's head.
+func (v *Viewer) dropLoaded() error {
+	if v.loaded == 0 {
+		return nil
+	}
+	if v.n <= v.loaded {
+		return errPartialTee
+	}
+	n, err := v.own.Discard(v.loaded)
+	v.n -= n
+	if n < v.loaded && err == nil {
+		err = errPartialTee
+	}
+	v.loaded = 0
 	return err
 }
 
@@ -216,17 +242,15 @@ func (v *Viewer) begin(off int64) {
 	}
 }
 
-// roomLocked sees to it that the viewer's own pipe has the chunk's backing and room for all of it behind a header.
-// Where no kernel pipe is to be had the chunk moves to memory. Precondition: c.mu is held, the own pipe is empty.
+// roomLocked sees to it that the viewer's own pipe has the chunk's backing and room for all of it. Where no kernel pipe is to be had the chunk moves to memory. Precondition: c.mu is held, the own pipe is empty.
 func (v *Viewer) roomLocked(c *chunk) error {
 	kp, kernel := c.pipe.(*penstock.KernelPipe)
 	if kernel {
-		need := ownFactor * kp.Cap()
-		if own, ok := v.own.(*penstock.KernelPipe); ok && own.Cap() >= need {
+		if own, ok := v.own.(*penstock.KernelPipe); ok && own.Cap() >= kp.Cap() {
 			return nil
 		}
 		v.dropOwn()
-		own, err := v.h.pool.Get(need)
+		own, err := v.h.pool.Get(kp.Cap())
 		if err == nil {
 			v.own = own
 			return nil

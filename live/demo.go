@@ -46,7 +46,7 @@ func newDemo() *demo {
 }
 
 // SpliceRead waits for the next frame's time and writes the frame, or what of it fits.
-func (d *demo) SpliceRead(p penstock.Conduit, n int) (int, error) {
+func (d *demo) SpliceRead(p penstock.Conduit, n int, _ penstock.Flags) (int, error) {
 	d.first = len(d.rest) == 0
 	if d.first {
 		if err := d.draw(); err != nil {
@@ -82,6 +82,9 @@ func (d *demo) AtJoin() bool { return d.first }
 func (d *demo) Path(p penstock.Conduit) (penstock.Path, string) {
 	return penstock.PathReadWrite, "drawn in this process"
 }
+
+// Polls is false: the next frame is waited for.
+func (d *demo) Polls() bool { return false }
 
 // SetReadDeadline ends the demo if t has gone by; no other deadline is kept.
 func (d *demo) SetReadDeadline(t time.Time) error {

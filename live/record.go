@@ -120,6 +120,9 @@ func (r *recording) Polls() bool { return false }
 // Interrupt does nothing: a write to the disk ends when the disk says so.
 func (r *recording) Interrupt() {}
 
+// Resume has nothing to undo.
+func (r *recording) Resume() {}
+
 // ended closes the file. With an error, of the disk or of the closing, the stream goes on without a recording.
 func (r *recording) ended(err error) {
 	defer r.st.srv.running.Done()

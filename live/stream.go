@@ -218,8 +218,8 @@ type sniffer struct {
 	seen     bool
 }
 
-func (s *sniffer) SpliceRead(p penstock.Conduit, n int) (int, error) {
-	m, err := s.Source.SpliceRead(p, n)
+func (s *sniffer) SpliceRead(p penstock.Conduit, n int, flags penstock.Flags) (int, error) {
+	m, err := s.Source.SpliceRead(p, n, flags)
 	if m > 0 && !s.seen {
 		s.seen = true
 		head := make([]byte, format.HeadSize)

@@ -1,0 +1,110 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/penstock-io/penstock"
+)
+
+// A viewer whose sink would block gets a goroutine. But where the publisher has to wait for its viewers anyway, it waits
+// for one of them itself: it keeps that viewer (carried) and goes on reading while the ring has room and the source has
+// bytes; when the ring is full it does the viewer's waiting (carrying); when the source would block it hands the viewer
+// over to a goroutine after all. With one viewer, then, one goroutine does everything, and no chunk costs a wake-up on
+// another processor: 0.07 CPU seconds per delivered GB instead of 0.10, measured on two processors.
+
+// try serves a viewer in step without waiting. Precondition: the caller is the publisher, and owns v.
+func (h *Hub) try(v *Viewer) {
+	err := v.advance(penstock.NonBlock)
+	if !errors.Is(err, penstock.ErrWouldBlock) {
+		v.settle(err)
+		return
+	}
+	if h.cfg.OnSlow == Block {
+		h.mu.Lock()
+		keep := h.carried == nil
+		if keep {
+			h.carried = v
+		}
+		h.mu.Unlock()
+		if keep {
+			return
+		}
+	}
+	go v.pump()
+}
+
+// read fills an empty pipe from the source. A carried viewer does not wait for the source.
+func (h *Hub) read(src penstock.Source, p penstock.Conduit) (int, error) {
+	n := min(p.Cap(), largeChunk)
+	if h.carries() {
+		if src.Polls() {
+			m, err := src.SpliceRead(p, n, penstock.NonBlock)
+			if !errors.Is(err, penstock.ErrWouldBlock) {
+				return m, err
+			}
+		}
+		h.mu.Lock()
+		h.handOverLocked()
+		h.mu.Unlock()
+	}
+	return src.SpliceRead(p, n, 0)
+}
+
+func (h *Hub) carries() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.carried != nil
+}
+
+// handOverLocked gives the carried viewer a goroutine.
+func (h *Hub) handOverLocked() {
+	if v := h.carried; v != nil {
+		h.carried = nil
+		go v.pump()
+	}
+}
+
+// carryLocked does the carried viewer's waiting, until it is in step, has left, or ctx is done. Precondition: the caller
+// is the publisher. It unlocks meanwhile.
+func (h *Hub) carryLocked(ctx context.Context) {
+	v := h.carried
+	h.carrying = true
+	h.mu.Unlock()
+	err := v.advance(0)
+	h.mu.Lock()
+	h.carried, h.carrying = nil, false
+	h.mu.Unlock()
+	if ctx.Err() == nil {
+		v.settle(err)
+		h.mu.Lock()
+		return
+	}
+	// The sink may have been interrupted, for the publisher's sake and not the viewer's: that is undone, also where the
+	// viewer came to be parked in this moment. Who makes it leave notes the cause first and interrupts then, so that
+	// undoing that too is seen here.
+	v.sink.Resume()
+	h.mu.Lock()
+	leaving := v.cause != nil
+	h.mu.Unlock()
+	if leaving {
+		v.sink.Interrupt()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		go v.pump() // without the publisher; or, if it is leaving, to its end
+	} else {
+		v.settle(err)
+	}
+	h.mu.Lock()
+}
+
+// interruptPublisher makes a publisher that waits for room, or for a viewer, look at its context.
+func (h *Hub) interruptPublisher() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.carrying {
+		h.carried.sink.Interrupt()
+	}
+	h.room.Broadcast()
+}
