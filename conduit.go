@@ -56,6 +56,10 @@ type Source interface {
 
 	// Polls tells whether NonBlock works; a source that cannot poll waits all the same.
 	Polls() bool
+
+	// Wait waits until a SpliceRead would not block, without a pipe in hand: what is quiet should not hold one. A
+	// source that cannot poll returns nil at once.
+	Wait() error
 }
 
 // Sink is what can empty a pipe: the seeds' splice_write. Not safe for concurrent use.

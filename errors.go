@@ -58,10 +58,6 @@ var (
 	// errors that wrap it name the side.
 	ErrWouldBlock error = syscall.EAGAIN
 
-	// ErrCannotSplice says that a descriptor refused splice before a byte had moved, so that another way may be
-	// taken. It is not EINVAL to errors.Is, because it is not the caller's mistake.
-	ErrCannotSplice = errors.New("cannot splice this kind of descriptor")
-
 	// ErrCannotInterrupt says that a source has no deadlines, so that a wait on it cannot be ended from outside.
 	ErrCannotInterrupt = errors.New("this source's waits cannot be interrupted")
 

@@ -90,6 +90,9 @@ func (p *KernelPipe) Peek(b []byte) (int, error) {
 	}
 	defer side.Close()
 	n, err := teeKernel(side, p, len(b))
+	if errors.Is(err, ErrWouldBlock) {
+		return 0, nil // empty
+	}
 	if err != nil || n == 0 {
 		return 0, err
 	}

@@ -19,7 +19,7 @@ type Pool struct {
 	idle   map[int]*shelf // by capacity
 	trim   *time.Timer    // runs while there are idle pipes
 	closed bool
-	denied bool // the kernel gave less than was asked for: the user's budget is gone for now
+	denied time.Time // when the kernel gave less than was asked for: the user's budget is gone for a while
 }
 
 // shelf is the idle pipes of one capacity; the last put back is the first lent, its slots being in the cache.
@@ -37,8 +37,10 @@ func (s *shelf) pop() *KernelPipe {
 	return kp
 }
 
-// trimInterval is how long a pipe is kept that nobody needs.
-const trimInterval = time.Second
+const (
+	trimInterval = time.Second            // how long a pipe is kept that nobody needs
+	deniedPause  = 100 * time.Millisecond // how long the kernel is not asked again that had nothing to give
+)
 
 // NewPool returns a pool of at most limit bytes of capacity; 0 is three quarters of what an unprivileged user may have.
 func NewPool(limit int) *Pool {
@@ -59,7 +61,7 @@ func (p *Pool) Get(size int) (*KernelPipe, error) {
 		return kp, nil
 	}
 	evicted := p.makeRoomLocked(size)
-	ok := !p.closed && p.held+size <= p.limit
+	ok := !p.closed && p.held+size <= p.limit && time.Since(p.denied) > deniedPause
 	if ok {
 		p.held += size
 	}
@@ -75,13 +77,11 @@ func (p *Pool) Get(size int) (*KernelPipe, error) {
 		kp.Close()
 		err = errors.New("the kernel granted less capacity than asked for")
 	}
-	p.mu.Lock()
-	p.denied = err != nil
 	if err != nil {
+		p.mu.Lock()
+		p.denied = time.Now()
 		p.held -= size
-	}
-	p.mu.Unlock()
-	if err != nil {
+		p.mu.Unlock()
 		return nil, &OpError{Op: "open", Side: SidePipe, Err: errors.Join(ErrNoKernelPipe, err)}
 	}
 	return kp, nil
@@ -160,14 +160,14 @@ type PoolStats struct {
 	Limit  int
 	Held   int  // lent and idle
 	Idle   int  // not lent
-	Denied bool // the kernel refused the last new pipe its size
+	Denied bool // the kernel refused a pipe its size a moment ago
 }
 
 // Stats returns what the pool holds now.
 func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := PoolStats{Limit: p.limit, Held: p.held, Denied: p.denied}
+	s := PoolStats{Limit: p.limit, Held: p.held, Denied: time.Since(p.denied) <= deniedPause}
 	for c, shelf := range p.idle {
 		s.Idle += c * len(shelf.pipes)
 	}

@@ -16,8 +16,11 @@ func descriptorSink(w io.Writer) Sink {
 		return nil
 	}
 	_, isFile := w.(*os.File)
-	s := &fdSink{w: writerSink{w: w}, raw: raw, kind: kind, polls: !isFile}
+	s := &fdSink{w: writerSink{w: w}, raw: raw, polls: !isFile}
 	s.spliceStep, s.writeStep = s.doSplice, s.doWrite
+	s.whySplice = "kernel pipe to " + kind
+	s.whyPages = "pages of a memory pipe written to a " + kind
+	s.whyRefused = kind + " refused splice"
 	return s
 }
 
@@ -36,8 +39,9 @@ func refusal(err error) bool {
 type fdSink struct {
 	w     writerSink
 	raw   syscall.RawConn
-	kind  string
 	polls bool
+
+	whySplice, whyPages, whyRefused string
 
 	refused bool // splice is not for this descriptor: O_APPEND, /dev/full
 
@@ -87,8 +91,13 @@ func (s *fdSink) doSplice(fd uintptr) bool {
 		m, err := kernel.Splice(int(fd), s.pipe, s.n-s.moved)
 		s.moved += m
 		if err == syscall.EAGAIN {
+			if !s.polls { // the runtime cannot wait for this one: a blocking stdout, say
+				if err = kernel.WaitWritable(int(fd)); err == nil {
+					continue
+				}
+			}
 			s.err = err
-			return s.flags&NonBlock != 0
+			return !s.polls || s.flags&NonBlock != 0
 		}
 		if err == nil && m == 0 {
 			err = io.ErrUnexpectedEOF // less in the pipe than was said
@@ -117,7 +126,7 @@ func (s *fdSink) fromPages(p *Pipe, n int, flags Flags) (int, error) {
 
 func (s *fdSink) doWrite(fd uintptr) bool {
 	for s.moved < s.n {
-		m, err := kernel.Writev(int(fd), s.rest)
+		m, err := kernel.Writev(int(fd), s.rest[:min(len(s.rest), kernel.MaxVector)])
 		s.moved += m
 		for len(s.rest) > 0 && m >= len(s.rest[0]) {
 			m -= len(s.rest[0])
@@ -161,12 +170,12 @@ func (s *fdSink) result(path Path, err error) (int, error) {
 
 func (s *fdSink) Path(p Conduit) (Path, string) {
 	if _, ok := p.(*Pipe); ok {
-		return PathPages, "pages of a memory pipe written to a " + s.kind
+		return PathPages, s.whyPages
 	}
 	if s.refused {
-		return PathReadWrite, s.kind + " refused splice"
+		return PathReadWrite, s.whyRefused
 	}
-	return PathSplice, "kernel pipe to " + s.kind
+	return PathSplice, s.whySplice
 }
 
 func (s *fdSink) Polls() bool { return s.polls }

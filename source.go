@@ -47,6 +47,7 @@ func (s *readerSource) Path(p Conduit) (Path, string) {
 }
 
 func (s *readerSource) Polls() bool { return false }
+func (s *readerSource) Wait() error { return nil }
 
 func (s *readerSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r, t) }
 
@@ -95,6 +96,13 @@ func (s *limitSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	return m, err
 }
 
+func (s *limitSource) Wait() error {
+	if s.left <= 0 {
+		return nil
+	}
+	return s.Source.Wait()
+}
+
 func (s *limitSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.Source, t) }
 
 // Prefix is a Source of head and then src: what a parser has read ahead goes first, and the raw descriptor is spliced
@@ -113,6 +121,13 @@ func (s *prefixSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	m, err := p.Write(s.head[:min(n, len(s.head))])
 	s.head = s.head[m:]
 	return m, err
+}
+
+func (s *prefixSource) Wait() error {
+	if len(s.head) > 0 {
+		return nil
+	}
+	return s.Source.Wait()
 }
 
 func (s *prefixSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.Source, t) }

@@ -18,8 +18,11 @@ func descriptorSource(r io.Reader) Source {
 		return nil
 	}
 	_, isFile := r.(*os.File)
-	s := &fdSource{r: readerSource{r: r}, raw: raw, kind: kind, polls: !isFile}
-	s.spliceStep, s.readStep, s.readNow = s.doSplice, s.doRead, s.rawRead
+	s := &fdSource{r: readerSource{r: r}, raw: raw, polls: !isFile}
+	s.spliceStep, s.readStep, s.waitStep, s.readNow = s.doSplice, s.doRead, s.doWait, s.rawRead
+	s.whySplice = kind + " to kernel pipe"
+	s.whyPages = kind + " read into pages of a memory pipe"
+	s.whyRefused = kind + " refused splice"
 	return s
 }
 
@@ -52,13 +55,15 @@ func descriptor(v any) (syscall.RawConn, string) {
 type fdSource struct {
 	r     readerSource
 	raw   syscall.RawConn
-	kind  string
 	polls bool
 
-	refused error // why splice is not used any more
+	whySplice, whyPages, whyRefused string
 
-	spliceStep, readStep func(fd uintptr) bool
-	readNow              func([]byte) (int, error)
+	refused error // why splice is not used any more
+	failed  error // met behind bytes that went first; the next call's
+
+	spliceStep, readStep, waitStep func(fd uintptr) bool
+	readNow                        func([]byte) (int, error)
 
 	pipe  int // write end of the pipe being filled
 	space []byte
@@ -70,6 +75,10 @@ type fdSource struct {
 
 func (s *fdSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	s.flags = flags
+	if err := s.failed; err != nil {
+		s.failed = nil
+		return 0, sourceErr(PathPages, err)
+	}
 	switch p := p.(type) {
 	case *Pipe:
 		return s.intoPages(p, n)
@@ -114,6 +123,15 @@ func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
 
 func (s *fdSource) doSplice(fd uintptr) bool {
 	s.moved, s.err = kernel.Splice(s.pipe, int(fd), s.n)
+	if s.err == syscall.EAGAIN && s.flags&NonBlock == 0 && !s.polls {
+		// The runtime cannot wait for this one: a blocking stdin, say.
+		for s.err == syscall.EAGAIN {
+			if s.err = kernel.WaitReadable(int(fd), -1); s.err == nil {
+				s.moved, s.err = kernel.Splice(s.pipe, int(fd), s.n)
+			}
+		}
+		return true
+	}
 	return s.err != syscall.EAGAIN || s.flags&NonBlock != 0
 }
 
@@ -130,7 +148,10 @@ func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
 		total += m
 	}
 	if total > 0 {
-		return total, nil // an error, if there was one, comes again
+		if err != nil && err != syscall.EAGAIN && err != io.EOF {
+			s.failed = err // a reset is told once, and then looks like an end
+		}
+		return total, nil
 	}
 	switch {
 	case err == nil:
@@ -157,12 +178,27 @@ func (s *fdSource) doRead(fd uintptr) bool {
 
 func (s *fdSource) Path(p Conduit) (Path, string) {
 	if _, ok := p.(*Pipe); ok {
-		return PathPages, s.kind + " read into pages of a memory pipe"
+		return PathPages, s.whyPages
 	}
 	if s.refused != nil {
-		return PathReadWrite, s.kind + " refused splice"
+		return PathReadWrite, s.whyRefused
 	}
-	return PathSplice, s.kind + " to kernel pipe"
+	return PathSplice, s.whySplice
+}
+
+// Wait waits in the runtime's poller. It looks first, because the poller tells of changes only.
+func (s *fdSource) Wait() error {
+	if !s.Polls() || s.failed != nil {
+		return nil
+	}
+	if err := s.raw.Read(s.waitStep); err != nil {
+		return opErr("wait", SideSource, PathSplice, err)
+	}
+	return nil
+}
+
+func (s *fdSource) doWait(fd uintptr) bool {
+	return kernel.WaitReadable(int(fd), 0) != syscall.EAGAIN
 }
 
 func (s *fdSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r.r, t) }

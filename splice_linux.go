@@ -60,7 +60,7 @@ func (p *KernelPipe) writePages(bufs []buffer) (int, error) {
 		return 0, opErr("write", SideSink, PathPages, os.ErrClosed)
 	}
 	defer p.w.leave()
-	n, err := kernel.Writev(fd, vector(nil, bufs))
+	n, err := kernel.Writev(fd, vector(nil, bufs[:min(len(bufs), kernel.MaxVector)]))
 	return n, opErr("write", SideSink, PathPages, err)
 }
 

@@ -18,6 +18,9 @@ type Format struct {
 // Raw is what any stream is when nothing better is known.
 var Raw = Format{"application/octet-stream", "bin"}
 
+// Vague tells that the bytes looked like nothing in particular.
+func (f Format) Vague() bool { return f == Raw || f.Ext == "txt" }
+
 // HeadSize is how many first bytes Detect can make use of.
 const HeadSize = 512
 

@@ -35,27 +35,26 @@ func (h *Hub) try(v *Viewer) {
 	go v.pump()
 }
 
-// read fills an empty pipe from the source. A carried viewer does not wait for the source.
-func (h *Hub) read(src penstock.Source, p penstock.Conduit) (int, error) {
-	n := min(p.Cap(), largeChunk)
-	if h.carries() {
-		if src.Polls() {
-			m, err := src.SpliceRead(p, n, penstock.NonBlock)
-			if !errors.Is(err, penstock.ErrWouldBlock) {
-				return m, err
-			}
+// read returns the next run of the source, in a pipe: with no bytes and an error at its end. It waits for the source
+// without a pipe, and without a viewer.
+func (h *Hub) read(src penstock.Source) (c *chunk, n int, err error) {
+	if src.Polls() {
+		c = h.newChunk()
+		n, err = src.SpliceRead(c.pipe, c.capacity(), penstock.NonBlock)
+		if n > 0 || !errors.Is(err, penstock.ErrWouldBlock) {
+			return c, n, err
 		}
-		h.mu.Lock()
-		h.handOverLocked()
-		h.mu.Unlock()
+		h.giveUp(c.pipe)
 	}
-	return src.SpliceRead(p, n, 0)
-}
-
-func (h *Hub) carries() bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.carried != nil
+	h.handOverLocked()
+	h.mu.Unlock()
+	if err := src.Wait(); err != nil {
+		return new(chunk), 0, err
+	}
+	c = h.newChunk()
+	n, err = src.SpliceRead(c.pipe, c.capacity(), 0)
+	return c, n, err
 }
 
 // handOverLocked gives the carried viewer a goroutine.

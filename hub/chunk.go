@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"errors"
+	"io"
 	"sync"
 
 	"github.com/penstock-io/penstock"
@@ -9,7 +11,6 @@ import (
 // chunk is one pipe holding a run of the stream. Its bytes never change; its pipe does when it moves to memory, is
 // taken by the last viewer, or is given up.
 type chunk struct {
-	seq  uint64
 	off  int64 // of its first byte in the stream
 	n    int
 	join bool // a viewer may begin here
@@ -23,6 +24,13 @@ type chunk struct {
 	err  error            // why the bytes were lost; not expected of any kernel
 	why  string           // why it is in memory; empty for a kernel pipe
 }
+
+// capacity is how much may be read into the chunk.
+func (c *chunk) capacity() int { return min(c.pipe.Cap(), largeChunk) }
+
+// cost is what the chunk counts for against the ring's bound: what it holds, but no less than a page for holding it at
+// all. A stream that arrives byte by byte must not cost a thousand times its bytes.
+func (c *chunk) cost() int64 { return max(int64(c.n), minCost) }
 
 // take hands the pipe to the caller, nil if there is none any more.
 func (c *chunk) take() (penstock.Conduit, error) {
@@ -40,9 +48,9 @@ func (c *chunk) toMemoryLocked(arena *penstock.Arena, why string) *penstock.Kern
 	if !ok {
 		return nil
 	}
-	mem := penstock.NewPipe(memorySlots, arena)
+	mem := penstock.NewPipe(c.n/penstock.PageSize+2, arena) // its first page may be one begun by somebody else
 	if n, err := penstock.Splice(mem, kp, c.n); n < c.n {
-		c.err = err
+		c.err = errors.Join(io.ErrUnexpectedEOF, err)
 	}
 	c.pipe, c.why = mem, why
 	return kp
@@ -65,10 +73,7 @@ func (r *ring) at(seq uint64) *chunk {
 	return nil
 }
 
-func (r *ring) push(c *chunk) {
-	c.seq = r.next()
-	r.chunks = append(r.chunks, c)
-}
+func (r *ring) push(c *chunk) { r.chunks = append(r.chunks, c) }
 
 // trim drops chunks without claims from the old end.
 func (r *ring) trim() {

@@ -9,20 +9,25 @@ import "github.com/penstock-io/penstock"
 // is v's reason to leave, or ErrEnded.
 func (h *Hub) next(v *Viewer) (c *chunk, last bool, err error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if v.cause != nil {
+		h.mu.Unlock()
 		return nil, false, v.cause
 	}
 	c = h.ring.at(v.seq)
-	switch {
-	case c != nil:
-		return c, c.claims == 1, nil
-	case h.ended:
-		return nil, false, ErrEnded
+	if c == nil && !h.ended {
+		p := h.leaveSpareLocked(v)
+		h.parkLocked(v)
+		h.mu.Unlock()
+		h.giveUp(p)
+		return nil, false, nil
 	}
-	h.leaveSpareLocked(v)
-	h.parkLocked(v)
-	return nil, false, nil
+	if c != nil {
+		last = c.claims == 1
+	} else {
+		err = ErrEnded
+	}
+	h.mu.Unlock()
+	return c, last, err
 }
 
 // parkLocked makes v the hub's, in step.
@@ -40,15 +45,15 @@ func (h *Hub) unparkLocked(v *Viewer) {
 	v.parked = -1
 }
 
-// leaveSpareLocked takes from v, which is in step, its own pipe, empty now, and keeps the roomier of that and the spare
-// for the next viewer.
-func (h *Hub) leaveSpareLocked(v *Viewer) {
+// leaveSpareLocked takes from v, which is in step, its own pipe, empty now, keeps the roomier of that and the spare for
+// the next viewer, and returns the other.
+func (h *Hub) leaveSpareLocked(v *Viewer) penstock.Conduit {
 	p := v.own
 	v.own = nil
 	if p != nil && (h.spare == nil || p.Cap() > h.spare.Cap()) {
 		p, h.spare = h.spare, p
 	}
-	h.giveUp(p)
+	return p
 }
 
 // takeSpare returns the spare pipe, which is empty, or nil.
@@ -98,7 +103,7 @@ func (h *Hub) dropClaimLocked(c *chunk) bool {
 	if c.claims > 0 {
 		return false
 	}
-	h.bytes -= int64(c.n)
+	h.bytes -= c.cost()
 	h.claimed--
 	h.ring.trim()
 	h.room.Signal()

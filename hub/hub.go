@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-io/penstock"
 )
@@ -29,16 +30,20 @@ const (
 	largeChunk = 1 << 20  // for streams that fill small ones: the most that an unprivileged user may ask for
 
 	memorySlots  = 2 * penstock.DefaultSlots // a large chunk's pages, one of them begun by somebody else
+	minCost      = 4 << 10                   // of a chunk in the ring, however short
 	kernelChunks = 8                         // in the ring, before the oldest is moved to memory
 	blockWindow  = 4                         // chunks that a publisher runs ahead of the slowest viewer, if that may block it
 )
 
-// Errors that a viewer leaves with.
-var (
-	ErrTooSlow = errors.New("too slow: fell off the ring")
-	ErrEnded   = errors.New("the stream has ended")
+// patience is how long, after the end of the stream, a viewer that may be disconnected can take nothing at all.
+const patience = 10 * time.Second
 
-	errPublishing = errors.New("hub: there is a publisher already")
+// Errors that viewers leave with, and that Publish and Attach return.
+var (
+	ErrTooSlow    = errors.New("too slow: fell off the ring")
+	ErrStalled    = errors.New("stalled: took nothing after the end of the stream")
+	ErrEnded      = errors.New("the stream has ended")
+	ErrPublishing = errors.New("the stream has a publisher already")
 )
 
 // Config is what a hub is made with. The zero Config is ready for use.
@@ -74,6 +79,7 @@ type Hub struct {
 	viewers    map[*Viewer]struct{}
 	holders    int       // viewers that hold claims: all but those that were cut and have not left yet
 	parked     []*Viewer // in step: the next chunk is theirs
+	batch      []*Viewer // storage: parked as it was before the last chunk, for the next
 	spare      penstock.Conduit
 	carried    *Viewer // see carry.go
 	carrying   bool
@@ -111,19 +117,24 @@ func (h *Hub) Publish(ctx context.Context, src penstock.Source) (total int64, er
 		return 0, err
 	}
 	defer h.endPublish()
+	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
 		_ = penstock.InterruptReads(src) // a source that cannot be is told of in the doc
 		h.interruptPublisher()
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-interrupted // the source is the caller's again
+		}
+	}()
 
 	joiner, _ := src.(Joiner)
 	for {
 		if err := h.waitForRoom(ctx); err != nil {
 			return total, err
 		}
-		c := h.newChunk()
-		n, err := h.read(src, c.pipe)
+		c, n, err := h.read(src)
 		if n > 0 {
 			total += int64(n)
 			c.n, c.join = n, joiner == nil || joiner.AtJoin()
@@ -148,7 +159,7 @@ func (h *Hub) beginPublish() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.publishing {
-		return errPublishing
+		return ErrPublishing
 	}
 	h.publishing = true
 	return nil
@@ -225,7 +236,12 @@ func (h *Hub) cutLocked() (cut []*Viewer, free []*chunk) {
 func (h *Hub) newChunk() *chunk {
 	c := new(chunk)
 	if h.pool != nil {
-		if kp, err := h.pool.Get(h.chunkSize()); err == nil {
+		size := h.chunkSize()
+		kp, err := h.pool.Get(size)
+		if err != nil && size > smallChunk {
+			kp, err = h.pool.Get(smallChunk)
+		}
+		if err == nil {
 			c.pipe = kp
 			return c
 		}
@@ -247,11 +263,11 @@ func (h *Hub) chunkSize() int {
 // resizeLocked follows the stream: what fills a third of a small pipe's bytes may have filled its slots, and gets
 // larger ones; what has not been worth them for a while gets small ones again, which cost the user's pipe budget less.
 func (h *Hub) resizeLocked(n int) {
-	const patience = 64
+	const enough = 64
 	switch {
 	case n >= smallChunk/3:
 		h.size, h.narrow = largeChunk, 0
-	case h.narrow < patience:
+	case h.narrow < enough:
 		h.narrow++
 	default:
 		h.size = smallChunk
@@ -266,19 +282,20 @@ func (h *Hub) publish(c *chunk) {
 	c.claims = h.holders
 	h.ring.push(c)
 	batch := h.parked
-	h.parked = nil
+	h.parked, h.batch = h.batch[:0], batch
 	for _, v := range batch {
 		v.parked = -1
 	}
-	if c.claims > 0 {
-		h.bytes += int64(c.n)
-		h.claimed++
-	} else {
+	unwanted := c.claims == 0
+	if unwanted {
 		h.ring.trim()
+	} else {
+		h.bytes += c.cost()
+		h.claimed++
 	}
 	h.mu.Unlock()
 
-	if c.claims == 0 { // read only here: whoever has claims may be serving them already
+	if unwanted {
 		h.giveUpChunks([]*chunk{c})
 		return
 	}
@@ -341,7 +358,9 @@ func (h *Hub) giveUp(p penstock.Conduit) {
 	}
 }
 
-// End says that no publisher will come back: viewers get what the ring holds and then leave with a nil error.
+// End says that no publisher will come back: viewers get what the ring holds and then leave with a nil error. Nobody
+// waits for a viewer any more, so one that may be disconnected and takes nothing for 10 seconds leaves with ErrStalled.
+// A Publish in progress ends with its next run.
 func (h *Hub) End() {
 	h.mu.Lock()
 	h.ended = true
@@ -355,6 +374,27 @@ func (h *Hub) End() {
 	h.mu.Unlock()
 	for _, v := range batch {
 		go v.pump()
+	}
+	time.AfterFunc(patience, func() { h.cutStalled(nil) })
+}
+
+// cutStalled cuts the viewers that have taken nothing since before was noted, and comes back for the others.
+func (h *Hub) cutStalled(before map[*Viewer]int64) {
+	now := make(map[*Viewer]int64)
+	var stalled []*Viewer
+	h.mu.Lock()
+	for v := range h.viewers {
+		now[v] = v.sent.Load()
+		if last, known := before[v]; known && last == now[v] && v.policy == Disconnect {
+			stalled = append(stalled, v)
+		}
+	}
+	h.mu.Unlock()
+	for _, v := range stalled {
+		v.Leave(ErrStalled)
+	}
+	if len(now) > 0 {
+		time.AfterFunc(patience, func() { h.cutStalled(now) })
 	}
 }
 

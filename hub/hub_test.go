@@ -448,6 +448,7 @@ func (s *slotted) SpliceRead(p penstock.Conduit, _ int, _ penstock.Flags) (int, 
 
 func (s *slotted) Path(penstock.Conduit) (penstock.Path, string) { return penstock.PathPages, "a test" }
 func (s *slotted) Polls() bool                                   { return false }
+func (s *slotted) Wait() error                                   { return nil }
 
 // unmerge makes the last byte of a pipe that holds n+1 a slot of its own, by turning the pipe over.
 func unmerge(p *penstock.KernelPipe, n int) error {

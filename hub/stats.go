@@ -27,11 +27,20 @@ type Stats struct {
 
 // Stats returns the hub's counters. It takes the hub's lock, but not for longer than it takes to read them.
 func (h *Hub) Stats() Stats {
+	s := h.count()
+	slices.SortFunc(s.Viewers, func(a, b Edge) int { return cmp.Compare(a.To, b.To) })
+	return s
+}
+
+func (h *Hub) count() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := Stats{BytesIn: h.in.Load(), BytesOut: h.out.Load(), Ring: h.bytes}
 	if e := h.intake.Load(); e != nil {
 		s.Intake = Edge{To: "hub", Path: e.path, Why: e.why, Bytes: s.BytesIn}
+		if e.reason != "" {
+			s.Intake.Why += ": " + e.reason
+		}
 	}
 	for v := range h.viewers {
 		e := v.edge(s.BytesIn)
@@ -40,7 +49,6 @@ func (h *Hub) Stats() Stats {
 		}
 		s.Viewers = append(s.Viewers, e)
 	}
-	slices.SortFunc(s.Viewers, func(a, b Edge) int { return cmp.Compare(a.To, b.To) })
 	return s
 }
 
@@ -56,11 +64,8 @@ type way struct {
 // noteIntake notes the way in of a chunk.
 func (h *Hub) noteIntake(src penstock.Source, c *chunk) {
 	path, why := src.Path(c.pipe)
-	if c.why != "" {
-		why += ": " + c.why
-	}
-	if w := h.intake.Load(); w == nil || w.path != path || w.why != why {
-		h.intake.Store(&way{path: path, why: why})
+	if w := h.intake.Load(); w == nil || w.path != path || w.why != why || w.reason != c.why {
+		h.intake.Store(&way{path: path, why: why, reason: c.why})
 	}
 }
 
@@ -96,8 +101,8 @@ func (v *Viewer) noteWay() {
 // edge describes v where in bytes of the stream have been published.
 func (v *Viewer) edge(in int64) Edge {
 	e := Edge{To: v.cfg.Name, Bytes: v.sent.Load()}
-	if start := v.start.Load(); v.begun.Load() {
-		e.Lag = max(0, in-start-e.Bytes)
+	if v.begun.Load() {
+		e.Lag = max(0, in-v.start.Load()-e.Bytes)
 	}
 	if w := v.way.Load(); w != nil {
 		e.Path, e.Why = w.path, w.why

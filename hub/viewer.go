@@ -19,7 +19,7 @@ type SinkConfig struct {
 	Header func() []byte
 
 	// OnLeave is called once, when the viewer has left and the sink is not used any more: with nil after the end of
-	// the stream, else with the reason. It may not call back into the hub's viewer.
+	// the stream, else with the reason. Hub.Wait waits for it.
 	OnLeave func(error)
 }
 
@@ -301,22 +301,25 @@ func (v *Viewer) finish(err error) {
 	v.dropOwn()
 	h.mu.Lock()
 	free := h.unclaimLocked(v)
+	spare := h.spare
+	h.spare = nil
 	if v.cause != nil {
 		err = v.cause
 	}
-	v.err = err
-	if !v.cfg.MustHave {
-		h.out.Add(v.sent.Load())
-	}
-	delete(h.viewers, v)
-	h.giveUp(h.spare)
-	h.spare = nil
-	h.tidyLocked()
-	h.left.Broadcast()
 	h.mu.Unlock()
 	h.giveUpChunks(free)
+	h.giveUp(spare)
+	v.err = err
 	close(v.done)
 	if v.cfg.OnLeave != nil {
 		v.cfg.OnLeave(err)
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !v.cfg.MustHave {
+		h.out.Add(v.sent.Load())
+	}
+	delete(h.viewers, v)
+	h.tidyLocked()
+	h.left.Broadcast() // last: who waits finds nothing of the viewer left
 }

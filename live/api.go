@@ -70,11 +70,12 @@ func (s *Server) facts(viewers int) []streamFacts {
 
 func (st *stream) facts(viewers int) streamFacts {
 	st.mu.Lock()
+	st.foldLocked()
 	f := streamFacts{
 		Name: st.name, State: st.state, Since: st.since.UTC(), Publisher: st.publisher, Epoch: st.epoch,
 		ContentType: st.format.ContentType, BytesIn: st.inBefore, BytesOut: st.outBefore, Edges: []edgeFacts{},
 	}
-	h, rec := st.hub, st.rec
+	h, rec, past := st.hub, st.rec, slices.Clone(st.past)
 	st.mu.Unlock()
 	if h == nil {
 		return f
@@ -87,15 +88,27 @@ func (st *stream) facts(viewers int) streamFacts {
 		}
 	}
 	now := h.Stats()
-	f.BytesIn += now.BytesIn
-	f.BytesOut += now.BytesOut
-	f.Ring = now.Ring
 	if now.Intake.Path != "" {
 		f.Edges = append(f.Edges, factsOf(now.Intake))
 	}
-	for _, e := range now.Viewers {
+	f.add(now, viewers)
+	for _, h := range past {
+		f.add(h.Stats(), viewers)
+	}
+	return f
+}
+
+// add counts a hub's bytes and sinks in. A past hub's recording goes by the name of the present one: it is the same
+// kind of edge, and soon done.
+func (f *streamFacts) add(s hub.Stats, viewers int) {
+	f.BytesIn += s.BytesIn
+	f.BytesOut += s.BytesOut
+	f.Ring += s.Ring
+	for _, e := range s.Viewers {
 		if e.To == recordingName {
-			e.To = "recording " + f.Recording
+			if f.Recording != "" {
+				e.To += " " + f.Recording
+			}
 			f.Edges = append(f.Edges, factsOf(e))
 			continue
 		}
@@ -106,7 +119,6 @@ func (st *stream) facts(viewers int) streamFacts {
 		}
 		f.Edges = append(f.Edges, factsOf(e))
 	}
-	return f
 }
 
 func factsOf(e hub.Edge) edgeFacts {

@@ -23,7 +23,7 @@ func (s *Server) StartDemo(name string) error {
 		return err
 	}
 	go func() {
-		_, _ = p.run(testcard.ContentType, newDemo()) // which logs how it ended
+		_, _ = p.run(s.stopping, testcard.ContentType, newDemo()) // which logs how it ended
 	}()
 	return nil
 }
@@ -85,6 +85,9 @@ func (d *demo) Path(p penstock.Conduit) (penstock.Path, string) {
 
 // Polls is false: the next frame is waited for.
 func (d *demo) Polls() bool { return false }
+
+// Wait does not: see Polls.
+func (d *demo) Wait() error { return nil }
 
 // SetReadDeadline ends the demo if t has gone by; no other deadline is kept.
 func (d *demo) SetReadDeadline(t time.Time) error {

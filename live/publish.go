@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -16,6 +17,7 @@ import (
 // and logged. It takes ownership of l, and returns at once.
 func (s *Server) ListenTCP(name string, l net.Listener) error {
 	if err := CheckName(name); err != nil {
+		l.Close()
 		return err
 	}
 	if !s.enter() {
@@ -48,6 +50,7 @@ func (s *Server) acceptTCP(name string, l net.Listener) {
 			continue
 		}
 		pause = 0
+		tuned(conn)
 		p, err := s.claim(name, conn.RemoteAddr().String())
 		if err != nil {
 			s.log.Warn("publisher refused", "stream", name, "publisher", conn.RemoteAddr().String(), "reason", err)
@@ -56,7 +59,7 @@ func (s *Server) acceptTCP(name string, l net.Listener) {
 		}
 		go func() {
 			defer conn.Close()
-			_, _ = p.run("", penstock.SourceOf(conn)) // which logs how it ended
+			_, _ = p.run(s.stopping, "", penstock.SourceOf(conn)) // which logs how it ended
 		}()
 	}
 }
@@ -88,7 +91,7 @@ func (s *Server) publishHTTP(w http.ResponseWriter, r *http.Request) {
 		p.runHijacked(w, r, declared)
 		return
 	}
-	n, err := p.run(declared, &bodySource{penstock.SourceOf(r.Body), http.NewResponseController(w)})
+	n, err := p.run(s.stopping, declared, &bodySource{penstock.SourceOf(r.Body), http.NewResponseController(w)})
 	status, text := outcome(n, err)
 	w.Header().Set("Connection", "close")
 	w.WriteHeader(status)
@@ -123,9 +126,10 @@ func (b *bodySource) Path(p penstock.Conduit) (penstock.Path, string) {
 	return path, "copied: chunked HTTP framing"
 }
 
-// runHijacked splices a body of known length: first what net/http has read ahead, then the connection itself.
+// runHijacked splices a body of known length: first what net/http has read ahead, then the connection itself. Because it
+// has an end, a shutdown gives it time to come to that.
 func (p *publication) runHijacked(w http.ResponseWriter, r *http.Request, declared string) {
-	conn, buf, err := http.NewResponseController(w).Hijack()
+	conn, ahead, err := takeOver(w)
 	if err != nil {
 		p.st.release()
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -134,12 +138,11 @@ func (p *publication) runHijacked(w http.ResponseWriter, r *http.Request, declar
 	defer conn.Close()
 	stop := context.AfterFunc(p.st.srv.cut, func() { conn.Close() })
 	defer stop()
-	if r.Header.Get("Expect") == "100-continue" {
+	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		_, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") // a failed write shows as a failed read
 	}
-	ahead, _ := buf.Reader.Peek(int(min(int64(buf.Reader.Buffered()), r.ContentLength)))
 	src := penstock.Limit(penstock.Prefix(ahead, penstock.SourceOf(conn)), r.ContentLength)
-	n, err := p.run(declared, src)
+	n, err := p.run(p.st.srv.ending, declared, src)
 	status, text := outcome(n, err)
 	_ = conn.SetDeadline(time.Now().Add(linger))
 	_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",

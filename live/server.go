@@ -27,13 +27,14 @@ const (
 	readHeaderTimeout = 10 * time.Second // for a request's header
 	idleTimeout       = 60 * time.Second // between requests on a connection
 	linger            = 5 * time.Second  // for a client to close after us
+	diskPatience      = 2 * time.Second  // at the end of the drain, for a disk that does not answer
 )
 
-// Config is what a server is made with. The zero Config records nothing and takes the defaults.
+// Config is what a server is made with. The zero Config records nothing and waits for nobody.
 type Config struct {
 	Record   string        // directory to record to; empty is no recording
 	Grace    time.Duration // that viewers wait for a publisher to return; 0 is not at all
-	Drain    time.Duration // that a shutdown waits for what is in flight
+	Drain    time.Duration // that a shutdown waits for what is in flight; 0 is not at all
 	OnSlow   hub.Policy    // for viewers
 	Ring     int64         // bytes that a viewer may be behind; 0 is hub.DefaultRing
 	NoSplice bool          // memory pipes only
@@ -55,6 +56,8 @@ type Server struct {
 
 	stopping context.Context // done when the server begins to shut down
 	stop     context.CancelCauseFunc
+	ending   context.Context // done halfway through the drain: uploads that have an end must have come to it
+	endNow   context.CancelCauseFunc
 	cut      context.Context // done at the end of the drain: connections are closed outright
 	cutNow   context.CancelFunc
 	running  sync.WaitGroup // publishers, recordings, viewers' connections, listeners; see enter
@@ -80,6 +83,7 @@ func New(cfg Config) (*Server, error) {
 		s.pool = penstock.NewPool(0)
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	s.ending, s.endNow = context.WithCancelCause(context.Background())
 	s.cut, s.cutNow = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -113,14 +117,15 @@ func (s *Server) Handler() http.Handler {
 // shutdown, complete or not; what had to be cut is logged.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           handling(s.Handler()),
+		ConnContext:       withConn,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() { failed <- srv.Serve(httpListener{l}) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
@@ -143,6 +148,8 @@ func (s *Server) shutdown(drain context.Context) {
 	s.mu.Lock()
 	s.stop(errShutdown)
 	s.mu.Unlock()
+	half := time.AfterFunc(s.cfg.Drain/2, func() { s.endNow(errShutdown) })
+	defer half.Stop()
 	for _, st := range s.all() {
 		st.end()
 	}
@@ -159,8 +166,13 @@ func (s *Server) shutdown(drain context.Context) {
 	for _, st := range s.all() {
 		st.abort(errShutdown)
 	}
+	s.endNow(errShutdown)
 	s.cutNow()
-	<-done
+	select {
+	case <-done:
+	case <-time.After(diskPatience):
+		s.log.Error("a recording is still being written to a disk that does not answer: it is left as it is")
+	}
 }
 
 // Close ends every stream at once and waits for its publishers, viewers and recordings to be gone.

@@ -1,8 +1,10 @@
 package live
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +38,8 @@ type stream struct {
 	grace     *time.Timer // while waiting
 	format    format.Format
 
-	inBefore, outBefore int64 // bytes of hubs before this one
+	past                []*hub.Hub // that have ended, while viewers or a recording still take the rest
+	inBefore, outBefore int64      // bytes of hubs before those
 }
 
 func newStream(s *Server, name string) *stream {
@@ -82,12 +85,12 @@ func (s *Server) claim(name, publisher string) (*publication, error) {
 }
 
 // run carries the source to the stream's viewers until it ends, gives the stream back, and returns the bytes that it
-// carried. declared is the content type that the publisher says it sends, or empty.
-func (p *publication) run(declared string, src penstock.Source) (int64, error) {
+// carried. declared is the content type that the publisher says it sends, or empty. ctx is one of the server's.
+func (p *publication) run(ctx context.Context, declared string, src penstock.Source) (int64, error) {
 	log := p.st.srv.log.With("stream", p.st.name, "publisher", p.publisher)
 	log.Info("publisher joined")
 	began := time.Now()
-	n, err := p.hub.Publish(p.st.srv.stopping, &sniffer{Source: src, st: p.st, declared: declared})
+	n, err := p.hub.Publish(ctx, &sniffer{Source: src, st: p.st, declared: declared})
 	p.st.release()
 	log = log.With("bytes", n, "seconds", time.Since(began).Seconds())
 	if err != nil {
@@ -121,9 +124,8 @@ func (st *stream) begin(publisher string) (*hub.Hub, error) {
 // renewLocked makes a new hub, and its recording if the server records.
 func (st *stream) renewLocked() {
 	if st.hub != nil {
-		last := st.hub.Stats()
-		st.inBefore += last.BytesIn
-		st.outBefore += last.BytesOut
+		st.past = append(st.past, st.hub)
+		st.foldLocked()
 	}
 	cfg := st.srv.cfg
 	st.hub = hub.New(hub.Config{Ring: cfg.Ring, OnSlow: cfg.OnSlow, NoSplice: cfg.NoSplice, Pool: st.srv.pool})
@@ -132,6 +134,19 @@ func (st *stream) renewLocked() {
 	if st.srv.store != nil {
 		st.rec = st.srv.store.record(st)
 	}
+}
+
+// foldLocked forgets the past hubs that nobody is at any more, but for their bytes.
+func (st *stream) foldLocked() {
+	st.past = slices.DeleteFunc(st.past, func(h *hub.Hub) bool {
+		s := h.Stats()
+		if len(s.Viewers) > 0 {
+			return false
+		}
+		st.inBefore += s.BytesIn
+		st.outBefore += s.BytesOut
+		return true
+	})
 }
 
 // release is a publisher's departure: the grace begins.
@@ -180,9 +195,12 @@ func (st *stream) endLocked() {
 // abort makes the viewers and the recording leave now.
 func (st *stream) abort(err error) {
 	st.mu.Lock()
-	h := st.hub
+	hubs := slices.Clone(st.past)
+	if st.hub != nil {
+		hubs = append(hubs, st.hub)
+	}
 	st.mu.Unlock()
-	if h != nil {
+	for _, h := range hubs {
 		h.Abort(err)
 	}
 }
@@ -195,11 +213,13 @@ func (st *stream) offlineSince() (time.Time, bool) {
 	return st.since, st.state == offline
 }
 
-// forget makes the stream unusable, if it is still offline.
+// forget makes the stream unusable, if it is still offline and nobody is taking the rest of it.
 func (st *stream) forget() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.forgotten = st.state == offline
+	st.foldLocked()
+	busy := len(st.past) > 0 || st.hub != nil && len(st.hub.Stats().Viewers) > 0
+	st.forgotten = st.state == offline && !busy
 	return st.forgotten
 }
 
@@ -224,12 +244,19 @@ func (s *sniffer) SpliceRead(p penstock.Conduit, n int, flags penstock.Flags) (i
 		s.seen = true
 		head := make([]byte, format.HeadSize)
 		k, _ := p.Peek(head) // what cannot be looked at has no name: Raw
-		f := format.Detect(head[:k], s.declared)
-		s.st.mu.Lock()
-		s.st.format = f
-		s.st.mu.Unlock()
+		s.st.noteFormat(format.Detect(head[:k], s.declared))
 	}
 	return m, err
+}
+
+// noteFormat takes f for the stream's format. What a returning publisher's first bytes happen to look like does not
+// replace something that was better known: viewers and the recording go on with that.
+func (st *stream) noteFormat(f format.Format) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.format == format.Raw || !f.Vague() {
+		st.format = f
+	}
 }
 
 // SetReadDeadline and AtJoin are the source's, if it has them.

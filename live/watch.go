@@ -3,10 +3,11 @@ package live
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -36,38 +37,27 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		st.watchHeader(w.Header())
 		return
 	}
-	conn, err := takeOver(w)
+	if !s.enter() {
+		http.Error(w, errShutdown.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	conn, _, err := takeOver(w) // a client has nothing to say behind its request
 	if err != nil {
+		s.running.Done()
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if !s.enter() {
-		conn.Close()
-		return
-	}
-	v := &viewer{srv: s, st: st, conn: conn}
-	v.in, err = h.Attach(penstock.SinkOf(conn), hub.SinkConfig{
-		Name:    "viewer " + conn.RemoteAddr().String(),
-		Header:  v.header,
-		OnLeave: v.left,
-	})
-	if err != nil { // the stream ended in this moment
+	v := &viewer{srv: s, st: st, conn: conn, name: conn.RemoteAddr().String()}
+	v.in, err = h.Attach(penstock.SinkOf(conn), hub.SinkConfig{Name: "viewer " + v.name, Header: v.header, OnLeave: v.left})
+	if err != nil { // the stream ended in this very moment
+		_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\r\nthe stream has ended\n")
 		v.left(nil)
 		conn.Close()
 		s.running.Done()
 		return
 	}
-	s.log.Debug("viewer joined", "stream", name, "viewer", conn.RemoteAddr().String())
+	s.log.Debug("viewer joined", "stream", name, "viewer", v.name)
 	go v.waitForHangup() // and let net/http's goroutine and its buffers go
-}
-
-// takeOver hijacks the connection. What a client sent behind its request is dropped.
-func takeOver(w http.ResponseWriter) (net.Conn, error) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return nil, fmt.Errorf("this connection cannot carry a stream: %w", err)
-	}
-	return conn, nil
 }
 
 // watchable returns the hub that viewers may join, nil while the stream is offline.
@@ -84,7 +74,6 @@ func (st *stream) watchable() *hub.Hub {
 func (st *stream) watchHeader(h http.Header) {
 	h.Set("Content-Type", st.currentFormat().ContentType)
 	h.Set("Cache-Control", "no-store")
-	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox")
 }
@@ -94,7 +83,9 @@ type viewer struct {
 	srv  *Server
 	st   *stream
 	conn net.Conn
+	name string
 	in   *hub.Viewer
+	all  atomic.Bool // it has been sent everything, to the end of the stream
 }
 
 // header is the response up to the data, made when the first data is there and the format known.
@@ -110,46 +101,35 @@ func (v *viewer) header() []byte {
 	return b.Bytes()
 }
 
-// waitForHangup notices that the client has gone, also while nothing is being sent. It owns the connection.
+// waitForHangup notices that the client has gone, also while nothing is being sent, and owns the connection. A client
+// that half-closes counts as gone, as net/http has it: the two cannot be told apart.
 func (v *viewer) waitForHangup() {
 	defer v.srv.running.Done()
-	stop := context.AfterFunc(v.srv.cut, func() { v.conn.Close() })
+	stop := context.AfterFunc(v.srv.cut, v.close)
 	defer stop()
 	drain(v.conn)
 	v.in.Leave(errViewerClosed)
 	<-v.in.Done()
-	v.conn.Close()
+	v.close()
 }
 
-// drain reads and drops until the peer closes, or the read deadline.
-func drain(c net.Conn) {
-	var b [512]byte
-	for {
-		if _, err := c.Read(b[:]); err != nil {
-			return
-		}
+// close ends the connection. A body that was cut short ends with a reset, so that it is never taken for a whole one.
+func (v *viewer) close() {
+	if v.all.Load() {
+		v.conn.Close()
+	} else {
+		reset(v.conn)
 	}
 }
 
 // left is called when the hub is done with the connection. At the stream's end everything was delivered to the socket:
-// the client gets a FIN behind it and time to close. Otherwise the body is cut short, and a reset tells so.
+// the client gets a FIN behind it and time to close.
 func (v *viewer) left(err error) {
 	if err == nil {
+		v.all.Store(true)
 		finish(v.conn)
 		return
 	}
-	if tcp, ok := v.conn.(*net.TCPConn); ok && !errors.Is(err, errViewerClosed) {
-		_ = tcp.SetLinger(0) // fails only on what is closed
-	}
-	v.srv.log.Info("viewer left", "stream", v.st.name, "viewer", v.conn.RemoteAddr().String(), "reason", err)
-	_ = v.conn.SetReadDeadline(time.Unix(1, 0))
-}
-
-// finish half-closes a connection and bounds the wait for the peer to do likewise: closing outright, with something of
-// the peer's unread, would send a reset and lose the tail of what we sent.
-func finish(c net.Conn) {
-	if hc, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = hc.CloseWrite() // the peer has gone: as good
-	}
-	_ = c.SetReadDeadline(time.Now().Add(linger))
+	v.srv.log.Info("viewer left", "stream", v.st.name, "viewer", v.name, "reason", err)
+	_ = v.conn.SetReadDeadline(time.Unix(1, 0)) // so that waitForHangup closes it
 }

@@ -90,14 +90,31 @@ func Write(fd int, b []byte) (int, error) {
 	}
 }
 
-// Readv is readv(2).
-func Readv(fd int, iov [][]byte) (int, error) {
+// MaxVector bounds the buffers of one Writev: the kernel's UIO_MAXIOV.
+const MaxVector = 1024
+
+// WaitReadable waits until a descriptor can be read, is at its end, or has failed: poll(2), in a thread of its own if
+// need be. milliseconds is the longest; 0 only looks, -1 is for ever. EAGAIN is time gone by.
+func WaitReadable(fd, milliseconds int) error {
+	return wait(fd, unix.POLLIN|unix.POLLRDHUP, milliseconds)
+}
+
+// WaitWritable waits until a descriptor can be written to, or has failed.
+func WaitWritable(fd int) error { return wait(fd, unix.POLLOUT, -1) }
+
+func wait(fd int, events int16, milliseconds int) error {
 	for {
-		n, err := unix.Readv(fd, iov)
-		if err == unix.EINTR {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, milliseconds)
+		switch {
+		case err == unix.EINTR:
 			continue
+		case err != nil:
+			return err
+		case n == 0:
+			return unix.EAGAIN
+		default:
+			return nil
 		}
-		return max(n, 0), err
 	}
 }
 

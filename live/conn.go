@@ -1,0 +1,125 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// What net/http leaves to us of a client's connection: to tell a client that is too slow with its header so, to notice
+// one that has vanished without a word, and to take the bare connection over.
+
+// keepAlive finds a peer that has vanished within some 11 seconds: well within the default grace, so that a publisher
+// that returns is not told of its own ghost.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}
+
+// tuned returns a connection that was just accepted, with the keepalive set.
+func tuned(c net.Conn) net.Conn {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAliveConfig(keepAlive) // a system that lacks some of it keeps its own
+	}
+	return c
+}
+
+// httpListener accepts connections for net/http.
+type httpListener struct{ net.Listener }
+
+func (l httpListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &httpConn{Conn: tuned(c)}, nil
+}
+
+// httpConn answers 408 to a client whose request header does not come to an end in time; net/http would only close.
+type httpConn struct {
+	net.Conn
+	handling atomic.Bool // a request's header is complete, and the request not done
+	begun    atomic.Bool // some of a header has come
+}
+
+const slowHeaderAnswer = "the request's header did not come within the time for it\n"
+
+func (c *httpConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.handling.Load() {
+		return n, err
+	}
+	if n > 0 {
+		c.begun.Store(true)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.begun.CompareAndSwap(true, false) {
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second)) // it is closed next: whatever cannot be told is not
+		_, _ = fmt.Fprintf(c.Conn, "HTTP/1.1 408 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+			http.StatusText(http.StatusRequestTimeout), len(slowHeaderAnswer), slowHeaderAnswer)
+	}
+	return n, err
+}
+
+// connKey is where a request's context has its *httpConn.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// handling marks the connection while a handler runs: from then on a deadline is somebody else's.
+func handling(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(connKey{}).(*httpConn); ok {
+			c.handling.Store(true)
+			defer func() {
+				c.begun.Store(false)
+				c.handling.Store(false)
+			}()
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// takeOver hijacks a request's connection. What the client has sent behind the header so far, and net/http has read, is
+// returned with it.
+func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
+	conn, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("this connection cannot carry a stream: %w", err)
+	}
+	ahead, _ := buf.Reader.Peek(buf.Reader.Buffered()) // no more than there is: it cannot fail
+	if c, ok := conn.(*httpConn); ok {
+		conn = c.Conn
+	}
+	return conn, ahead, nil
+}
+
+// finish half-closes a connection and bounds the wait for the peer to do likewise: closing outright, with something of
+// the peer's unread, would send a reset and lose the tail of what we sent.
+func finish(c net.Conn) {
+	if hc, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = hc.CloseWrite() // the peer has gone: as good
+	}
+	_ = c.SetReadDeadline(time.Now().Add(linger))
+}
+
+// reset closes a connection such that the peer cannot take what it has got for all there was.
+func reset(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // fails only on what is closed
+	}
+	c.Close()
+}
+
+// drain reads and drops until the peer closes, or the read deadline.
+func drain(c net.Conn) {
+	var b [512]byte
+	for {
+		if _, err := c.Read(b[:]); err != nil {
+			return
+		}
+	}
+}
