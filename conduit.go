@@ -48,7 +48,8 @@ type Conduit interface {
 type Source interface {
 	// SpliceRead moves up to n bytes, at least one, into p, which the caller has found empty. It waits for the
 	// source, unless flags say NonBlock, and returns io.EOF, bare, at its end; any other error is an *OpError. Bytes
-	// moved are returned with either. A source never waits for room in p: it asks for no more than fits.
+	// moved are returned with either. A source never waits for room in p: it moves what fits, and where it cannot
+	// know what does, no more than p.Cap().
 	SpliceRead(p Conduit, n int, flags Flags) (int, error)
 
 	// Path tells the way into a pipe of p's backing, and why.

@@ -1,10 +1,12 @@
 package penstock
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,4 +140,48 @@ func TestPoolClosesWhatNobodyNeeds(t *testing.T) {
 			t.Errorf("%d bytes are held for nobody", s.Held)
 		}
 	})
+}
+
+// TestBlockingDescriptorsAreWaitedFor splices from a blocking stdin into a blocking stdout, as a shell hands them over:
+// the runtime's poller cannot wait for either.
+func TestBlockingDescriptorsAreWaitedFor(t *testing.T) {
+	var in, out [2]int
+	for _, p := range []*[2]int{&in, &out} {
+		if err := syscall.Pipe(p[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stdin, feed := os.NewFile(uintptr(in[0]), "stdin"), os.NewFile(uintptr(in[1]), "feed")
+	drain, stdout := os.NewFile(uintptr(out[0]), "drain"), os.NewFile(uintptr(out[1]), "stdout")
+	want := bytes.Repeat([]byte("penstock"), 64<<10) // eight times what a pipe holds
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		feed.Write(want)
+		feed.Close()
+	})
+	wg.Go(func() {
+		defer drain.Close()
+		if got, err := io.ReadAll(drain); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	})
+	src, sink, p := SourceOf(stdin), SinkOf(stdout), newKernelPipe(t, 0)
+	for {
+		n, err := src.SpliceRead(p, p.Cap(), 0)
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			_, err = sink.SpliceWrite(p, n, 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if path, why := src.Path(p); path != PathSplice {
+		t.Errorf("%s: %s", path, why)
+	}
+	stdout.Close()
+	stdin.Close()
+	wg.Wait()
 }

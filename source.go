@@ -30,7 +30,7 @@ func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
 	if s.buf == nil {
 		s.buf = make([]byte, PageSize)
 	}
-	m, err := s.r.Read(s.buf[:min(n, len(s.buf))])
+	m, err := s.r.Read(s.buf[:min(n, len(s.buf), p.Cap())])
 	if m > 0 {
 		if _, werr := p.Write(s.buf[:m]); werr != nil {
 			return 0, werr
@@ -118,7 +118,7 @@ func (s *prefixSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	if len(s.head) == 0 {
 		return s.Source.SpliceRead(p, n, flags)
 	}
-	m, err := p.Write(s.head[:min(n, len(s.head))])
+	m, err := p.Write(s.head[:min(n, len(s.head), p.Cap())])
 	s.head = s.head[m:]
 	return m, err
 }

@@ -60,7 +60,7 @@ type fdSource struct {
 	whySplice, whyPages, whyRefused string
 
 	refused error // why splice is not used any more
-	failed  error // met behind bytes that went first; the next call's
+	failed  error // met behind bytes that go first; the next call's
 
 	spliceStep, readStep, waitStep func(fd uintptr) bool
 	readNow                        func([]byte) (int, error)
@@ -111,6 +111,9 @@ func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
 	}
 	switch {
 	case s.moved > 0:
+		if err != nil && err != syscall.EAGAIN {
+			s.failed = err // a socket tells an error once, and then looks like at its end
+		}
 		return s.moved, nil
 	case err == syscall.EAGAIN:
 		return 0, errSourceWouldBlock
@@ -121,18 +124,24 @@ func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
 	}
 }
 
+// doSplice takes all there is, until the source has no more or the pipe no slot: which of the two makes no difference
+// once something has moved. A socket's slot may hold several pages, so that a run can be longer than the pipe's Cap.
 func (s *fdSource) doSplice(fd uintptr) bool {
-	s.moved, s.err = kernel.Splice(s.pipe, int(fd), s.n)
-	if s.err == syscall.EAGAIN && s.flags&NonBlock == 0 && !s.polls {
-		// The runtime cannot wait for this one: a blocking stdin, say.
-		for s.err == syscall.EAGAIN {
-			if s.err = kernel.WaitReadable(int(fd), -1); s.err == nil {
-				s.moved, s.err = kernel.Splice(s.pipe, int(fd), s.n)
+	for s.moved < s.n {
+		m, err := kernel.Splice(s.pipe, int(fd), s.n-s.moved)
+		s.moved += m
+		if err == syscall.EAGAIN && s.moved == 0 && !s.polls && s.flags&NonBlock == 0 {
+			err = kernel.WaitReadable(int(fd), -1) // the runtime cannot wait for this one: a blocking stdin, say
+			if err == nil {
+				continue
 			}
 		}
-		return true
+		if err != nil || m == 0 {
+			s.err = err
+			break
+		}
 	}
-	return s.err != syscall.EAGAIN || s.flags&NonBlock != 0
+	return s.moved > 0 || s.err != syscall.EAGAIN || s.flags&NonBlock != 0
 }
 
 // intoPages reads a page and, while pages come back full, the next without waiting.

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/penstock-io/penstock"
@@ -25,8 +26,14 @@ type chunk struct {
 	why  string           // why it is in memory; empty for a kernel pipe
 }
 
-// capacity is how much may be read into the chunk.
-func (c *chunk) capacity() int { return min(c.pipe.Cap(), largeChunk) }
+// capacity is how much may be read into the chunk. A kernel pipe says itself when it has no slot left, and a socket's
+// slots may hold several pages each: it is filled with whatever goes in.
+func (c *chunk) capacity() int {
+	if _, ok := c.pipe.(*penstock.KernelPipe); ok {
+		return math.MaxInt32
+	}
+	return c.pipe.Cap()
+}
 
 // cost is what the chunk counts for against the ring's bound: what it holds, but no less than a page for holding it at
 // all. A stream that arrives byte by byte must not cost a thousand times its bytes.

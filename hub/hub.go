@@ -29,10 +29,9 @@ const (
 	smallChunk = 64 << 10 // for streams that trickle: the kernel's default pipe
 	largeChunk = 1 << 20  // for streams that fill small ones: the most that an unprivileged user may ask for
 
-	memorySlots  = 2 * penstock.DefaultSlots // a large chunk's pages, one of them begun by somebody else
-	minCost      = 4 << 10                   // of a chunk in the ring, however short
-	kernelChunks = 8                         // in the ring, before the oldest is moved to memory
-	blockWindow  = 4                         // chunks that a publisher runs ahead of the slowest viewer, if that may block it
+	minCost      = 4 << 10 // of a chunk in the ring, however short
+	kernelChunks = 8       // in the ring, before the oldest is moved to memory
+	blockWindow  = 2       // chunks that a publisher runs ahead of the slowest viewer, if that may block it
 )
 
 // patience is how long, after the end of the stream, a viewer that may be disconnected can take nothing at all.

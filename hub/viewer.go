@@ -260,9 +260,9 @@ func (v *Viewer) roomLocked(c *chunk) error {
 			return c.err
 		}
 	}
-	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < memorySlots*penstock.PageSize {
+	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < c.pipe.Cap() {
 		v.dropOwn()
-		v.own = penstock.NewPipe(memorySlots, &v.h.arena)
+		v.own = penstock.NewPipe(c.pipe.Cap()/penstock.PageSize, &v.h.arena)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (d *demo) SpliceRead(p penstock.Conduit, n int, _ penstock.Flags) (int, err
 			return 0, &penstock.OpError{Op: "draw", Side: penstock.SideSource, Err: err}
 		}
 	}
-	m, err := p.Write(d.rest[:min(n, len(d.rest))])
+	m, err := p.Write(d.rest[:min(n, len(d.rest), p.Cap())])
 	d.rest = d.rest[m:]
 	return m, err
 }

@@ -154,3 +154,32 @@ func TestTheDemoIsMotionJPEG(t *testing.T) {
 		checkMotionJPEG(t, r.Header.Get("Content-Type"), r.Body, 3)
 	})
 }
+
+func TestASlowHeaderIsAnswered(t *testing.T) {
+	s := start(t, live.Config{HeaderTimeout: 50 * time.Millisecond})
+	c := dial(t, s.addr)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: t\r\n") // and no more
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r.Body); err != nil || r.StatusCode != http.StatusRequestTimeout || strings.Count(string(b), "\n") != 1 {
+		t.Errorf("%d %q, %v", r.StatusCode, b, err)
+	}
+
+	// A handler that takes its time is none of the header's: the event stream goes on past the timeout.
+	r, err = http.Get(s.url("/api/v1/events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	lines := bufio.NewScanner(r.Body)
+	for events := 0; events < 2; {
+		if !lines.Scan() {
+			t.Fatalf("the event stream ended after %d: %v", events, lines.Err())
+		}
+		if strings.HasPrefix(lines.Text(), "event:") {
+			events++
+		}
+	}
+}

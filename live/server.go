@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,12 +23,12 @@ const (
 
 // The limits that a client can run into.
 const (
-	maxStreams        = 1000             // known at a time; the longest offline is forgotten for a new one
-	maxHeaderBytes    = 16 << 10         // of a request
-	readHeaderTimeout = 10 * time.Second // for a request's header
-	idleTimeout       = 60 * time.Second // between requests on a connection
-	linger            = 5 * time.Second  // for a client to close after us
-	diskPatience      = 2 * time.Second  // at the end of the drain, for a disk that does not answer
+	maxStreams     = 1000             // known at a time; the longest offline is forgotten for a new one
+	maxHeaderBytes = 16 << 10         // of a request
+	headerTimeout  = 10 * time.Second // for a request's header
+	idleTimeout    = 60 * time.Second // between requests on a connection
+	linger         = 5 * time.Second  // for a client to close after us
+	diskPatience   = 2 * time.Second  // at the end of the drain, for a disk that does not answer
 )
 
 // Config is what a server is made with. The zero Config records nothing and waits for nobody.
@@ -39,6 +40,8 @@ type Config struct {
 	Ring     int64         // bytes that a viewer may be behind; 0 is hub.DefaultRing
 	NoSplice bool          // memory pipes only
 	Log      *slog.Logger  // nil logs nothing
+
+	HeaderTimeout time.Duration // for a request's header; 0 is 10 s
 }
 
 // Reasons for a viewer's or a publisher's end that are the server's or the client's own doing.
@@ -119,7 +122,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:           handling(s.Handler()),
 		ConnContext:       withConn,
-		ReadHeaderTimeout: readHeaderTimeout,
+		ReadHeaderTimeout: cmp.Or(s.cfg.HeaderTimeout, headerTimeout),
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),

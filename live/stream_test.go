@@ -350,3 +350,52 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 		same(t, "recording", rec, want)
 	})
 }
+
+// TestABodyCutShortEndsWithAReset shuts down beneath a viewer that does not read: at the end of the drain it is cut, and
+// can tell.
+func TestABodyCutShortEndsWithAReset(t *testing.T) {
+	backings(t, func(t *testing.T, cfg live.Config) {
+		cfg.Drain = 50 * time.Millisecond
+		cfg.Grace = time.Hour
+		s := start(t, cfg)
+		s.announce("cam")
+		w := s.watch("cam")
+		if err := w.conn.SetReadBuffer(64 << 10); err != nil {
+			t.Fatal(err)
+		}
+		s.untilViewers("cam", 1)
+		const more = 16 << 20 // than sockets hold
+		if status, body := s.put("cam", strings.Repeat("x", more)); status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+		s.stop()
+		b, err := w.body()
+		if err == nil || len(b) >= more {
+			t.Errorf("%d bytes of %d, and then %v", len(b), more, err)
+		}
+	})
+}
+
+// TestAnUploadWithAnEndIsFinishedAtShutdown stops the server in the middle of one.
+func TestAnUploadWithAnEndIsFinishedAtShutdown(t *testing.T) {
+	backings(t, func(t *testing.T, cfg live.Config) {
+		cfg.Drain = 20 * time.Second
+		s := start(t, cfg)
+		c := dial(t, s.addr)
+		fmt.Fprint(c, "PUT /live/a HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n12345")
+		s.until("a", "half published", func(f facts) bool { return f.BytesIn == 5 })
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); s.stop() }()
+		for !strings.Contains(s.log.String(), "shutting down") {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Fprint(c, "67890")
+		answer, err := io.ReadAll(c)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK") {
+			t.Errorf("%q, %v", answer, err)
+		}
+		<-stopped
+		_, rec := s.recorded("a")
+		same(t, "recording", rec, []byte("1234567890"))
+	})
+}

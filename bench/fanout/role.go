@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// A run is four processes: this one, which only waits, and three re-executions of its binary:
+//
+//	source ─tcp→ relay ─tcp→ viewers
+//
+// so that the relay's getrusage is the relay's alone. Each role takes a runSpec on standard input and answers in JSON
+// on standard output; the relay first tells where it listens, the viewers that they are connected.
+
+// runSpec is one measurement: a kind of relay, a number of viewers, a stream of some length.
+type runSpec struct {
+	Kind       string
+	Viewers    int
+	Size       int64  // bytes of the stream
+	Send       string // how the source sends, see sendStream
+	Drain      string // how the viewers drain, see drainStreams
+	Congestion string // congestion control of the two senders; empty is the system's
+	Pin        bool   // give the relay a CPU of its own
+	Source     string // address to connect to, once known
+	Viewer     string
+}
+
+// playRole runs the role that this process was started for.
+func playRole(role string) error {
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	var spec runSpec
+	if err := in.Decode(&spec); err != nil {
+		return err
+	}
+	switch role {
+	case "relay":
+		return playRelay(spec, out)
+	case "viewers":
+		return playViewers(spec, out)
+	case "source":
+		return sendStream(spec)
+	}
+	return fmt.Errorf("unknown role %q", role)
+}
+
+func playRelay(spec runSpec, out *json.Encoder) error {
+	r, err := findRelay(spec.Kind)
+	if err != nil {
+		return err
+	}
+	viewerSide, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	sourceSide, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	spec.Source, spec.Viewer = sourceSide.Addr().String(), viewerSide.Addr().String()
+	if err := out.Encode(spec); err != nil {
+		return err
+	}
+	viewers := make([]*net.TCPConn, spec.Viewers)
+	for i := range viewers {
+		if viewers[i], err = accept(viewerSide); err != nil {
+			return err
+		}
+		if err := setCongestion(viewers[i], spec.Congestion); err != nil {
+			return err
+		}
+	}
+	src, err := accept(sourceSide)
+	if err != nil {
+		return err
+	}
+	result, err := measureRelay(r, src, viewers)
+	if err != nil {
+		return err
+	}
+	return out.Encode(result)
+}
+
+func accept(l net.Listener) (*net.TCPConn, error) {
+	c, err := l.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), nil
+}
+
+func playViewers(spec runSpec, out *json.Encoder) error {
+	conns := make([]*net.TCPConn, spec.Viewers)
+	for i := range conns {
+		c, err := net.Dial("tcp", spec.Viewer)
+		if err != nil {
+			return err
+		}
+		conns[i] = c.(*net.TCPConn)
+	}
+	if err := out.Encode(spec); err != nil {
+		return err
+	}
+	total, err := drainStreams(conns, spec.Drain)
+	if err != nil {
+		return err
+	}
+	return out.Encode(total)
+}
+
+// sample is what one run measured.
+type sample struct {
+	GBPerSecond float64 // delivered, summed over the viewers
+	CPUPerGB    float64 // seconds of the relay's process per delivered GB
+	Others      float64 // CPUs that other processes and guests used meanwhile
+}
+
+// measure plays all three roles for one run.
+func measure(spec runSpec) (s sample, err error) {
+	others, err := watchOthers()
+	if err != nil {
+		return s, err
+	}
+	var ours time.Duration
+	defer func() {
+		if err == nil {
+			s.Others, err = others.share(ours)
+		}
+	}()
+	relayRole, err := startRole("relay", spec.Pin)
+	if err != nil {
+		return s, err
+	}
+	defer func() { ours += relayRole.stop() }()
+	if err := relayRole.ask(spec, &spec); err != nil {
+		return s, err
+	}
+	viewersRole, err := startRole("viewers", spec.Pin)
+	if err != nil {
+		return s, err
+	}
+	defer func() { ours += viewersRole.stop() }()
+	if err := viewersRole.ask(spec, &runSpec{}); err != nil {
+		return s, err
+	}
+	sourceRole, err := startRole("source", spec.Pin)
+	if err != nil {
+		return s, err
+	}
+	defer func() { ours += sourceRole.stop() }()
+	if err := sourceRole.in.Encode(spec); err != nil {
+		return s, err
+	}
+
+	var through relayed
+	if err := relayRole.out.Decode(&through); err != nil {
+		return s, fmt.Errorf("relay: %w", err)
+	}
+	var arrived drained
+	if err := viewersRole.out.Decode(&arrived); err != nil {
+		return s, fmt.Errorf("viewers: %w", err)
+	}
+	want := spec.Size * int64(spec.Viewers)
+	if arrived.Bytes != want {
+		return s, fmt.Errorf("%d bytes delivered instead of %d", arrived.Bytes, want)
+	}
+	gb := float64(want) / 1e9
+	return sample{GBPerSecond: gb / (arrived.End - through.Begin).Seconds(), CPUPerGB: through.CPU.Seconds() / gb}, nil
+}
