@@ -265,8 +265,8 @@ func TestTheWayIsTold(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := start(t, live.Config{NoSplice: tc.noSplice, Grace: time.Second})
-			if tc.hub[0] == 's' && !spliceHere {
-				t.Skip("this system has no splice")
+			if !tc.noSplice && !spliceHere() {
+				t.Skip("no splice on this system, or no pipes left in this user's budget")
 			}
 			body, w := io.Pipe()
 			req, err := http.NewRequest(http.MethodPost, s.url("/live/x"), body)
