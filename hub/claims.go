@@ -36,6 +36,17 @@ func (h *Hub) parkLocked(v *Viewer) {
 	h.parked = append(h.parked, v)
 }
 
+// takeParkedLocked makes all that are parked the caller's. Who comes to be parked from now on is noted in storage, which
+// may be nil and must be nobody's any more.
+func (h *Hub) takeParkedLocked(storage []*Viewer) []*Viewer {
+	batch := h.parked
+	h.parked = storage[:0]
+	for _, v := range batch {
+		v.parked = -1
+	}
+	return batch
+}
+
 // unparkLocked makes v the caller's.
 func (h *Hub) unparkLocked(v *Viewer) {
 	last := h.parked[len(h.parked)-1]
@@ -76,8 +87,7 @@ func (h *Hub) passed(v *Viewer, c *chunk) {
 	gone := h.dropClaimLocked(c)
 	h.mu.Unlock()
 	if gone {
-		p, _ := c.take()
-		h.giveUp(p)
+		h.giveUpChunks(c)
 	}
 }
 

@@ -100,7 +100,7 @@ func New(cfg Config) *Hub {
 }
 
 // giveUpChunks recycles the pipes of chunks that are nobody's.
-func (h *Hub) giveUpChunks(free []*chunk) {
+func (h *Hub) giveUpChunks(free ...*chunk) {
 	for _, c := range free {
 		p, _ := c.take()
 		h.giveUp(p)
@@ -123,11 +123,7 @@ func (h *Hub) giveUp(p penstock.Conduit) {
 func (h *Hub) End() {
 	h.mu.Lock()
 	h.ended = true
-	batch := h.parked
-	h.parked = nil
-	for _, v := range batch {
-		v.parked = -1
-	}
+	batch := h.takeParkedLocked(nil)
 	h.room.Broadcast()
 	h.tidyLocked()
 	h.mu.Unlock()

@@ -105,7 +105,7 @@ func (h *Hub) waitForRoom(ctx context.Context) error {
 		for _, v := range cut {
 			v.sink.Interrupt()
 		}
-		h.giveUpChunks(free)
+		h.giveUpChunks(free...)
 		h.mu.Lock()
 	}
 }
@@ -186,11 +186,8 @@ func (h *Hub) publish(c *chunk) {
 	c.off = h.in.Add(int64(c.n)) - int64(c.n)
 	c.claims = h.holders
 	h.ring.push(c)
-	batch := h.parked
-	h.parked, h.batch = h.batch[:0], batch
-	for _, v := range batch {
-		v.parked = -1
-	}
+	batch := h.takeParkedLocked(h.batch) // the batch before this one has been served
+	h.batch = batch
 	unwanted := c.claims == 0
 	if unwanted {
 		h.ring.trim()
@@ -201,11 +198,11 @@ func (h *Hub) publish(c *chunk) {
 	h.mu.Unlock()
 
 	if unwanted {
-		h.giveUpChunks([]*chunk{c})
+		h.giveUpChunks(c)
 		return
 	}
 	h.serve(batch)
-	clear(batch) // storage only: it must not keep who has left
+	clear(batch) // Hub.batch is storage: it must not keep who has left
 	h.demote()
 }
 

@@ -242,7 +242,8 @@ func (v *Viewer) begin(off int64) {
 	}
 }
 
-// roomLocked sees to it that the viewer's own pipe has the chunk's backing and room for all of it. Where no kernel pipe is to be had the chunk moves to memory. Precondition: c.mu is held, the own pipe is empty.
+// roomLocked sees to it that the viewer's own pipe has the chunk's backing and room for all of it. Where no kernel pipe
+// is to be had the chunk moves to memory. Precondition: c.mu is held, the own pipe is empty.
 func (v *Viewer) roomLocked(c *chunk) error {
 	kp, kernel := c.pipe.(*penstock.KernelPipe)
 	if kernel {
@@ -268,10 +269,8 @@ func (v *Viewer) roomLocked(c *chunk) error {
 }
 
 func (v *Viewer) dropOwn() {
-	if v.own != nil {
-		v.h.giveUp(v.own)
-		v.own = nil
-	}
+	v.h.giveUp(v.own)
+	v.own = nil
 }
 
 // writeHeader writes the header, once, to the viewer's own pipe, which is empty and takes it whole.
@@ -307,7 +306,7 @@ func (v *Viewer) finish(err error) {
 		err = v.cause
 	}
 	h.mu.Unlock()
-	h.giveUpChunks(free)
+	h.giveUpChunks(free...)
 	h.giveUp(spare)
 	v.err = err
 	close(v.done)
