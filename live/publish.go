@@ -127,7 +127,7 @@ func (b *bodySource) Path(p penstock.Conduit) (penstock.Path, string) {
 }
 
 // runHijacked splices a body of known length: first what net/http has read ahead, then the connection itself. Because it
-// has an end, a shutdown gives it time to come to that.
+// has an end, a shutdown gives it time to come to that, and to the answer behind it.
 func (p *publication) runHijacked(w http.ResponseWriter, r *http.Request, declared string) {
 	conn, ahead, err := takeOver(w)
 	if err != nil {
@@ -135,6 +135,8 @@ func (p *publication) runHijacked(w http.ResponseWriter, r *http.Request, declar
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	p.st.srv.running.Add(1) // p.run leaves before the publisher has its answer
+	defer p.st.srv.running.Done()
 	defer conn.Close()
 	stop := context.AfterFunc(p.st.srv.cut, func() { conn.Close() })
 	defer stop()

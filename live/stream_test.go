@@ -394,6 +394,7 @@ func TestAnUploadWithAnEndIsFinishedAtShutdown(t *testing.T) {
 		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK") {
 			t.Errorf("%q, %v", answer, err)
 		}
+		c.Close()
 		<-stopped
 		_, rec := s.recorded("a")
 		same(t, "recording", rec, []byte("1234567890"))
