@@ -1,6 +1,7 @@
 package penstock
 
 import (
+	"context"
 	"io"
 	"time"
 )
@@ -19,8 +20,13 @@ const (
 // Flags qualify one transfer.
 type Flags uint8
 
-// NonBlock makes a transfer return what it could move at once, and ErrWouldBlock when that is nothing.
-const NonBlock Flags = 1 << iota
+const (
+	// NonBlock makes a transfer return what it could move at once, and ErrWouldBlock when that is nothing.
+	NonBlock Flags = 1 << iota
+
+	// Gift makes lent memory the pipe's own: see [Vmsplice].
+	Gift
+)
 
 // Conduit is a pipe of either backing. It is implemented by [*Pipe] and [*KernelPipe] and by nothing else: the fast
 // paths depend on what is behind it.
@@ -32,8 +38,8 @@ type Conduit interface {
 	Len() int
 	Cap() int
 
-	// Peek copies the first bytes held into b without consuming them, and returns how many. It does not block.
-	Peek(b []byte) (int, error)
+	// PeekInto copies the first bytes held into b without consuming them, and returns how many. It does not block.
+	PeekInto(b []byte) (int, error)
 
 	// Discard drops up to n bytes from the head, and returns how many. It does not block.
 	Discard(n int) (int, error)
@@ -41,13 +47,19 @@ type Conduit interface {
 	// Close releases both ends and what is between them.
 	Close() error
 
+	// awaitReadable waits until there is something to take out; io.EOF says that there never will be. whyEmpty tells
+	// without waiting. awaitWritable waits for room.
+	awaitReadable(ctx context.Context) error
+	awaitWritable(ctx context.Context) error
+	whyEmpty() error
+
 	backing() string
 }
 
 // Source is what can fill a pipe: the seeds' splice_read. Not safe for concurrent use.
 type Source interface {
-	// SpliceRead moves up to n bytes, at least one, into p, which the caller has found empty. It waits for the
-	// source, unless flags say NonBlock, and returns io.EOF, bare, at its end; any other error is an *OpError. Bytes
+	// SpliceRead moves up to n bytes, at least one, into p, which the caller has found empty if it is a kernel pipe: it
+	// could not tell otherwise which side would block. It waits for the source, unless flags say NonBlock, and returns io.EOF, bare, at its end; any other error is an *OpError. Bytes
 	// moved are returned with either. A source never waits for room in p: it moves what fits, and where it cannot
 	// know what does, no more than p.Cap().
 	SpliceRead(p Conduit, n int, flags Flags) (int, error)

@@ -2,6 +2,7 @@ package penstock_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -23,7 +24,7 @@ func conduits(t *testing.T, test func(t *testing.T, open func() penstock.Conduit
 		var arena penstock.Arena
 		var opened []penstock.Conduit
 		test(t, func() penstock.Conduit {
-			p := penstock.NewPipe(0, &arena)
+			p := arena.NewPipe(0)
 			opened = append(opened, p)
 			return p
 		})
@@ -216,10 +217,10 @@ func TestTeeAndSpliceBetweenBackings(t *testing.T) {
 			if _, err := src.Write(want); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := penstock.Tee(tee, src, len(want)); n != len(want) || err != nil {
+			if n, err := penstock.Tee(context.Background(), tee, src, len(want), penstock.NonBlock); n != len(want) || err != nil {
 				t.Fatalf("teed %d, %v", n, err)
 			}
-			if n, err := penstock.Splice(dst, src, len(want)); n != len(want) || err != nil {
+			if n, err := penstock.Splice(context.Background(), dst, src, len(want), penstock.NonBlock); n != len(want) || err != nil {
 				t.Fatalf("spliced %d, %v", n, err)
 			}
 			if src.Len() != 0 {
@@ -240,13 +241,13 @@ func TestPeekConsumesNothingAndDiscardDoes(t *testing.T) {
 		p := open()
 		p.Write([]byte("headbody"))
 		b := make([]byte, 4)
-		if n, err := p.Peek(b); n != 4 || string(b) != "head" || err != nil {
+		if n, err := p.PeekInto(b); n != 4 || string(b) != "head" || err != nil {
 			t.Errorf("%d, %q, %v", n, b, err)
 		}
 		if n, err := p.Discard(4); n != 4 || err != nil {
 			t.Errorf("discarded %d, %v", n, err)
 		}
-		if n, err := p.Peek(make([]byte, 9)); n != 4 || err != nil {
+		if n, err := p.PeekInto(make([]byte, 9)); n != 4 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		if n, err := p.Discard(9); n != 4 || err != nil || p.Len() != 0 {

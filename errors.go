@@ -30,10 +30,11 @@ func (s Side) String() string {
 
 // OpError is the error of every verb. errors.Is sees through it to the system's error number.
 type OpError struct {
-	Op   string // the verb: "splice", "tee", "read", "write", "resize"
-	Side Side   // the side that failed, or that would have blocked
-	Path Path   // the way that the bytes were going; empty if none had been chosen
-	Err  error  // the cause
+	Op     string // the verb: "splice", "tee", "vmsplice", "read", "write", "resize", …
+	Side   Side   // the side that failed, or that would have blocked
+	Path   Path   // the way that the bytes were going; empty if none had been chosen
+	Offset int64  // of a memory pipe: the byte of its stream at which it happened; else 0, as for ErrWouldBlock
+	Err    error  // the cause
 }
 
 // Error reads "penstock: op side: cause".
@@ -61,6 +62,14 @@ var (
 	// ErrCannotInterrupt says that a source has no deadlines, so that a wait on it cannot be ended from outside.
 	ErrCannotInterrupt = errors.New("this source's waits cannot be interrupted")
 
+	// ErrCannotSplice says that there is no way from this source to this sink by splice: neither is a pipe, and they
+	// have no buffer to show each other. It is not EINVAL, which is for arguments that are wrong.
+	ErrCannotSplice = errors.New("neither side is a pipe, and they have no buffer to share")
+
+	// ErrTruncated says that a page was truncated away between the time it was put into a pipe and the time somebody
+	// wanted its bytes: ENODATA in the kernel.
+	ErrTruncated = errors.New("the page was truncated away")
+
 	// ErrNoKernelPipe says that no kernel pipe is to be had: not Linux, the pool's limit, or the user's pipe or
 	// descriptor budget. A [Pipe] serves instead.
 	ErrNoKernelPipe = errors.New("no kernel pipe to be had")
@@ -71,6 +80,8 @@ var (
 	errSourceWouldBlock = &OpError{Op: "splice", Side: SideSource, Err: ErrWouldBlock}
 	errSinkWouldBlock   = &OpError{Op: "splice", Side: SideSink, Err: ErrWouldBlock}
 	errPipeWouldBlock   = &OpError{Op: "splice", Side: SidePipe, Err: ErrWouldBlock}
+	errReadWouldBlock   = &OpError{Op: "read", Side: SidePipe, Err: ErrWouldBlock}
+	errWriteWouldBlock  = &OpError{Op: "write", Side: SidePipe, Err: ErrWouldBlock}
 )
 
 func opErr(op string, side Side, path Path, err error) error {

@@ -1,6 +1,7 @@
 package penstock_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,7 @@ func ExampleTee() {
 	camera := penstock.SourceOf(strings.NewReader("moving pictures\n"))
 	disk, screen := penstock.SinkOf(os.Stdout), penstock.SinkOf(os.Stdout)
 
-	p, q := penstock.NewPipe(0, nil), penstock.NewPipe(0, nil)
+	p, q := penstock.NewPipe(0), penstock.NewPipe(0)
 	defer p.Close()
 	defer q.Close()
 	for {
@@ -26,7 +27,7 @@ func ExampleTee() {
 			fmt.Println(err)
 			return
 		}
-		if _, err := penstock.Tee(q, p, n); err != nil {
+		if _, err := penstock.Tee(context.Background(), q, p, n, penstock.NonBlock); err != nil {
 			fmt.Println(err)
 			return
 		}
@@ -44,7 +45,7 @@ func ExampleTee() {
 
 // A header and a body leave together: both are in the pipe before the sink sees it.
 func ExampleSource() {
-	p := penstock.NewPipe(0, nil)
+	p := penstock.NewPipe(0)
 	defer p.Close()
 	header, err := p.Write([]byte("header, "))
 	if err != nil {
@@ -69,7 +70,7 @@ func (fussy) Write(b []byte) (int, error) { return 7, fmt.Errorf("no space left 
 
 // What a failed sink did not take is still in the pipe, and the error says which side failed.
 func ExampleOpError() {
-	p := penstock.NewPipe(0, nil)
+	p := penstock.NewPipe(0)
 	defer p.Close()
 	if _, err := p.Write([]byte("taken; left in the pipe\n")); err != nil {
 		fmt.Println(err)

@@ -1,6 +1,7 @@
 package penstock
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -82,8 +83,8 @@ func (p *KernelPipe) SetReadDeadline(t time.Time) error { return p.r.setDeadline
 // SetWriteDeadline bounds the waits of Write; the zero time is no bound.
 func (p *KernelPipe) SetWriteDeadline(t time.Time) error { return p.w.setDeadline(t) }
 
-// Peek copies the first bytes held into b without consuming them: tee into a side pipe, then read that.
-func (p *KernelPipe) Peek(b []byte) (int, error) {
+// PeekInto copies the first bytes held into b without consuming them: tee into a side pipe, then read that.
+func (p *KernelPipe) PeekInto(b []byte) (int, error) {
 	side, err := NewKernelPipe(p.size)
 	if err != nil {
 		return 0, err
@@ -141,6 +142,26 @@ func (p *KernelPipe) CloseWrite() error { return p.w.close() }
 // later fail, both with os.ErrClosed.
 func (p *KernelPipe) Close() error {
 	return errors.Join(p.w.closeOnce(), p.r.closeOnce())
+}
+
+func (p *KernelPipe) awaitReadable(ctx context.Context) error {
+	return opErr("splice", SideSource, PathSplice, p.r.await(ctx, syscall.RawConn.Read, kernel.Readable))
+}
+
+func (p *KernelPipe) awaitWritable(ctx context.Context) error {
+	return opErr("splice", SideSink, PathSplice, p.w.await(ctx, syscall.RawConn.Write, kernel.Writable))
+}
+
+func (p *KernelPipe) whyEmpty() error {
+	fd, ok := p.r.enter()
+	if !ok {
+		return opErr("splice", SideSource, PathSplice, os.ErrClosed)
+	}
+	defer p.r.leave()
+	if !kernel.Readable(fd) {
+		return errSourceWouldBlock
+	}
+	return io.EOF
 }
 
 // end is one descriptor of a pipe, with the count of calls that are using its number.
@@ -257,4 +278,33 @@ func (e *end) do(b []byte, try func(int, []byte) (int, error), wait func(*os.Fil
 		}
 	}
 	return n, err
+}
+
+// await waits in the poller until the end is ready. A context that is done ends it with its cause.
+func (e *end) await(ctx context.Context, wait func(syscall.RawConn, func(uintptr) bool) error, ready func(fd int) bool) error {
+	fd, ok := e.enter()
+	if !ok {
+		return os.ErrClosed
+	}
+	defer e.leave()
+	if ready(fd) {
+		return nil
+	}
+	f := e.promote()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetDeadline(past) })
+	err = wait(raw, func(fd uintptr) bool { return ready(int(fd)) })
+	if !stop() && ctx.Err() != nil {
+		_ = f.SetDeadline(time.Time{})
+		if err != nil {
+			err = context.Cause(ctx)
+		}
+	}
+	if err != nil && e.state.Load()&endClosed != 0 {
+		return os.ErrClosed
+	}
+	return err
 }

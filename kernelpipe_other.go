@@ -3,6 +3,7 @@
 package penstock
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -25,14 +26,17 @@ func (*KernelPipe) Read([]byte) (int, error)            { return 0, errNotLinux 
 func (*KernelPipe) Write([]byte) (int, error)           { return 0, errNotLinux }
 func (*KernelPipe) Len() int                            { return 0 }
 func (*KernelPipe) Cap() int                            { return 0 }
-func (*KernelPipe) Peek([]byte) (int, error)            { return 0, errNotLinux }
+func (*KernelPipe) PeekInto([]byte) (int, error)        { return 0, errNotLinux }
 func (*KernelPipe) Discard(int) (int, error)            { return 0, errNotLinux }
 func (*KernelPipe) Close() error                        { return nil }
 func (*KernelPipe) CloseWrite() error                   { return nil }
 func (*KernelPipe) SetReadDeadline(time.Time) error     { return errNotLinux }
 func (*KernelPipe) SetWriteDeadline(time.Time) error    { return errNotLinux }
+func (*KernelPipe) awaitReadable(context.Context) error { return errNotLinux }
+func (*KernelPipe) awaitWritable(context.Context) error { return errNotLinux }
+func (*KernelPipe) whyEmpty() error                     { return errNotLinux }
 func (*KernelPipe) backing() string                     { return "kernel" }
 func (*KernelPipe) readNow([]byte) (int, error)         { return 0, errNotLinux }
-func (*KernelPipe) writePages([]buffer) (int, error)    { return 0, errNotLinux }
+func (*KernelPipe) writePages([][]byte) (int, error)    { return 0, errNotLinux }
 func spliceKernel(_, _ *KernelPipe, _ int) (int, error) { return 0, errNotLinux }
 func teeKernel(_, _ *KernelPipe, _ int) (int, error)    { return 0, errNotLinux }

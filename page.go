@@ -1,132 +1,127 @@
 package penstock
 
 import (
-	"sync"
+	"context"
 	"sync/atomic"
 )
 
-// PageSize is the size of a [Pipe]'s pages in bytes. Larger than the kernel's, because each page costs a reference
-// count and an iovec entry here and no page table there.
-const PageSize = 64 << 10
-
-// page is memory with a count of who holds it. Whoever holds a reference may read what is in buffers on it; only the
-// sole holder, or the holder of the [frag] for the part that no buffer covers yet, may write.
-type page struct {
-	data []byte // PageSize bytes
-	refs atomic.Int32
-}
-
-var (
-	pagePool   = sync.Pool{New: func() any { return &page{data: make([]byte, PageSize)} }}
-	pagesInUse atomic.Int64
+// Sizes of a pipe's pages, in bytes. They are powers of two. The default is larger than the kernel's 4 KiB, because a
+// page costs a reference count and an iovec entry here and no page table there.
+const (
+	MinPageSize     = 4 << 10
+	DefaultPageSize = 64 << 10
+	MaxPageSize     = 2 << 20
 )
 
-// PagesInUse returns how many pages this process's pipes hold: zero when all of them are closed.
-func PagesInUse() int64 { return pagesInUse.Load() }
+// Stability tells who may still write to a page while buffers lie on it.
+type Stability uint8
 
-// newPage returns a page with one reference, the caller's.
-func newPage() *page {
-	pg := pagePool.Get().(*page)
+// The stabilities, best first.
+const (
+	Stable Stability = iota // nobody: what was confirmed stays as it is
+	Shared                  // somebody else has the memory too, as a file has: it may change beneath the reader
+	Lent                    // the lender may, and the reader sees it
+)
+
+func (s Stability) String() string { return [...]string{"stable", "shared", "lent"}[s] }
+
+// Page is memory that buffers lie on, with the operations that the kernel's struct pipe_buf_operations has for it. A
+// pipe does not care what is behind them: memory of its own, memory lent or given by a caller, a file's page whose read
+// is still in flight, a window on a device. Anyone can implement it.
+//
+// Implementations must be safe for concurrent use. A pipe calls none of these but Get and Steal with its lock held.
+type Page interface {
+	// Confirm waits until the bytes are there, and fails if they never will be: [ErrTruncated], or the read's error.
+	// A context that is done makes it a test: it then returns nil if the bytes are there, else the context's error.
+	Confirm(ctx context.Context) error
+
+	// Map makes the memory addressable and returns it, whole and only to be read. Each Map that succeeds is followed
+	// by one Unmap, after which the bytes are not touched.
+	Map() ([]byte, error)
+	Unmap()
+
+	// Get takes one more reference, Release gives one up. Whoever makes a page holds its first; with the last the
+	// memory goes back to where it came from.
+	Get()
+	Release()
+
+	// Steal tells whether the caller, who holds a reference, is the only owner and may now write.
+	Steal() bool
+
+	// Stability tells who may write meanwhile.
+	Stability() Stability
+}
+
+// page is plain memory: anonymous, lent or given. Its bytes are always there.
+//
+// Whoever holds a reference may read what is in buffers on it. Only one party may write, and only to the part that no
+// buffer covers: the holder of the one buffer with the [BufMerge] flag, or of the [frag].
+type page struct {
+	data []byte
+	refs atomic.Int32
+	lent bool
+
+	home *slab // of an anonymous page, nil for memory from elsewhere
+	next *page // while it is free: the next free one of its slab
+
+	released func() // the lender's, may be nil
+}
+
+var _ Page = (*page)(nil)
+
+// otherPages counts the pages that are not anonymous; those are counted by their shards.
+var otherPages atomic.Int64
+
+// PagesInUse returns how many pages there are that somebody holds, of every kind: zero when all pipes and arenas are
+// closed and all buffers released.
+func PagesInUse() int64 { return otherPages.Load() + anonymousPages() }
+
+// foreignPage makes a page of the caller's memory, with one reference.
+func foreignPage(b []byte, lent bool, released func()) *page {
+	otherPages.Add(1)
+	pg := &page{data: b, lent: lent, released: released}
 	pg.refs.Store(1)
-	pagesInUse.Add(1)
 	return pg
 }
 
-func (pg *page) get() { pg.refs.Add(1) }
+func (pg *page) Confirm(context.Context) error { return nil }
+func (pg *page) Map() ([]byte, error)          { return pg.data, nil }
+func (pg *page) Unmap()                        {}
+func (pg *page) Get()                          { pg.refs.Add(1) }
+func (pg *page) Steal() bool                   { return !pg.lent && pg.refs.Load() == 1 }
 
-// release gives up one reference; the last one recycles the page.
-func (pg *page) release() {
-	switch n := pg.refs.Add(-1); {
-	case n > 0:
-	case n == 0:
-		poison(pg.data)
-		pagesInUse.Add(-1)
-		pagePool.Put(pg)
-	default:
+func (pg *page) Stability() Stability {
+	if pg.lent {
+		return Lent
+	}
+	return Stable
+}
+
+func (pg *page) Release() {
+	if pg.drop() {
+		pg.free()
+	}
+}
+
+// drop gives up a reference and tells whether it was the last.
+func (pg *page) drop() bool {
+	n := pg.refs.Add(-1)
+	if n < 0 {
 		panic("penstock: page released more often than it was held")
 	}
+	return n == 0
 }
 
-// buffer is what a slot of the ring holds: a run of bytes on a page, and one reference to it.
-type buffer struct {
-	page   *page
-	off, n int
-
-	// merge allows a write to append behind off+n, if this buffer's reference is the only one. It is set for pages
-	// that a write filled and cleared on every duplicate; a slot is always filled by assigning a whole buffer, so
-	// the flag cannot outlive the page that it was true of.
-	merge bool
-}
-
-func (b buffer) bytes() []byte { return b.page.data[b.off : b.off+b.n] }
-
-// dup returns another reference to the first n bytes, which may not be appended to.
-func (b buffer) dup(n int) buffer {
-	b.page.get()
-	return buffer{page: b.page, off: b.off, n: n}
-}
-
-// frag is a page in progress: buffers are carved off its front while its tail is still free, so that small runs of a
-// stream share a page although each is a buffer of its own. The zero frag has no page yet.
-type frag struct {
-	page *page
-	off  int
-}
-
-// minSpace is the least that is worth a read: below it a frag's rest is given up for a fresh page.
-const minSpace = 4 << 10
-
-// space returns the free tail, of at least minSpace bytes.
-func (f *frag) space() []byte {
-	if f.page != nil && PageSize-f.off < minSpace {
-		f.release()
+// free sends the memory back. Precondition: nobody holds the page.
+func (pg *page) free() {
+	if pg.home != nil {
+		poison(pg.data)
+		pg.home.shard.put(pg)
+		return
 	}
-	if f.page == nil {
-		f.page, f.off = newPage(), 0
-	}
-	return f.page.data[f.off:]
-}
-
-// carve makes a buffer of the first n bytes of the space, which the caller has filled.
-func (f *frag) carve(n int) buffer {
-	f.page.get()
-	b := buffer{page: f.page, off: f.off, n: n}
-	f.off += n
-	return b
-}
-
-// release gives up the page in progress; the buffers on it keep it alive.
-func (f *frag) release() {
-	if f.page != nil {
-		f.page.release()
-		f.page, f.off = nil, 0
+	otherPages.Add(-1)
+	if f := pg.released; f != nil {
+		pg.released = nil
+		f()
 	}
 }
-
-// Arena is where pipes get their pages from when they are spliced into. Pipes of one arena pack their bytes densely:
-// a run of a stream that does not fill its page leaves the rest to the next run, whichever pipe that goes to. The zero
-// Arena is ready for use, from any goroutine.
-type Arena struct {
-	mu   sync.Mutex
-	idle frag // the page in progress while nobody is filling it
-}
-
-// borrow hands the page in progress to the caller alone, who gives it back with giveBack. Nobody waits: a second
-// borrower starts a page of its own.
-func (a *Arena) borrow() frag {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	f := a.idle
-	a.idle = frag{}
-	return f
-}
-
-func (a *Arena) giveBack(f frag) {
-	a.mu.Lock()
-	f, a.idle = a.idle, f
-	a.mu.Unlock()
-	f.release()
-}
-
-// Close gives up the page in progress. Pipes of the arena go on.
-func (a *Arena) Close() { a.giveBack(frag{}) }

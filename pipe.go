@@ -1,9 +1,12 @@
 package penstock
 
 import (
+	"context"
 	"io"
 	"math/bits"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -20,229 +23,473 @@ const DefaultSlots = 16
 //	  └────┴────┴────┴────┴────┴────┴────┴────┘
 //	                            ▲── head: writers fill here; full when head - tail == slots
 //
-// Fullness is counted in slots, not bytes, as in the kernel: sixteen one-byte buffers fill sixteen slots. All methods
-// may be called from any goroutine; but a run that goes to a [Sink] stays in the pipe until the sink has taken it, so
-// a pipe being spliced out of has that one reader.
+// Fullness is counted in slots, not bytes, as in the kernel: sixteen one-byte buffers fill sixteen slots. Write fills
+// pages of the pipe's own, and appends to the newest while that has room; everything else moves references.
+//
+// All methods may be called from any goroutine, and none of them holds one pipe's lock while it waits for another. What
+// takes bytes out is exclusive: while a [Sink] is being given the first bytes they stay in the pipe until it has taken
+// them, and other readers wait. Where not said otherwise, what waits obeys the deadline of its side and ends when that
+// end is closed.
+//
+// The rules are those of Linux's fs/pipe.c and fs/splice.c, and are compared with the running kernel's by test; see
+// "Differences from the kernel" in the package's documentation for the few that are not.
 type Pipe struct {
-	mu       sync.Mutex
-	readable sync.Cond // a buffer has come, or the last writer gone
-	writable sync.Cond // a slot is free, or the reader gone
+	mu sync.Mutex
 
-	ring       []buffer
-	head, tail uint // next slot to fill, oldest filled slot
-	held       int  // bytes between them
+	ring       []Buffer // its length is a power of two; what is not between tail and head is zero
+	head, tail uint     // the next slot to fill, the oldest filled slot
+	limit      uint     // how many slots may be filled: len(ring), or less after an Unread into a full ring
+	reserved   uint     // free slots that are promised: somebody is reading into a page for each
+	in, out    int64    // bytes ever put in and taken out; those held are the difference
+
+	readable, writable waitQueue
 
 	readClosed, writeClosed bool
+	endErr                  error    // what readers get at the end, in place of io.EOF
+	fault                   *OpError // the first buffer's bytes cannot be had; cleared when that is dropped
+	claimed                 bool     // somebody is taking the first bytes out, without the lock; see loan
 
-	arena *Arena
+	interrupt, watch context.CancelCauseFunc // end a confirm in progress, a reader's and a select loop's
+
+	id       uint64 // locks of several pipes are taken in the order of their ids
+	packet   bool   // each write is a packet
+	pageSize int
+	class    int // of pageSize
+	shard    *shard
+	arena    *Arena
+	quota    *Quota
+	charged  int      // slots that the quota was charged for
+	spare    *page    // one page that a read has freed, for the next write
+	space    frag     // the page that Reserve offers from
+	offered  int      // what Reserve has offered, 0 if nothing
+	gone     []Buffer // to be released when the lock is given up; see unlock
 }
 
 var _ Conduit = (*Pipe)(nil)
 
-// NewPipe returns an empty pipe of at least the given number of slots, rounded up to a power of two; 0 is DefaultSlots.
-// Pages for what is spliced into it come from the arena; nil is an arena of its own.
-func NewPipe(slots int, arena *Arena) *Pipe {
-	if slots <= 0 {
-		slots = DefaultSlots
+// PipeConfig is what a pipe is opened with. The zero PipeConfig is a pipe of 16 slots of 64 KiB.
+type PipeConfig struct {
+	Slots    int    // rounded up to a power of two; 0 is DefaultSlots
+	PageSize int    // bytes, rounded up to a power of two from MinPageSize to MaxPageSize; 0 is DefaultPageSize
+	Packet   bool   // each write is a packet and each read takes one, as with O_DIRECT
+	Arena    *Arena // where what is spliced in gets its pages from; nil is an arena of the pipe's own
+	Quota    *Quota // what the pipe's slots are charged to; nil is nothing
+}
+
+// maxSlots bounds a ring: 16 GiB of slots of 4 KiB.
+const maxSlots = 1 << 22
+
+var lastID atomic.Uint64
+
+// NewPipe returns an empty pipe of at least so many slots, 16 if it is 0, with pages of DefaultPageSize. The caller
+// closes it.
+func NewPipe(slots int) *Pipe {
+	return newPipe(PipeConfig{Slots: slots})
+}
+
+// OpenPipe returns an empty pipe. Its error is EINVAL for sizes that cannot be, and EMFILE if the quota has nothing
+// left; a quota that is nearly used up grants 2 slots, see [Quota]. The caller closes it.
+func OpenPipe(c PipeConfig) (*Pipe, error) {
+	if c.Slots < 0 || c.Slots > maxSlots || c.PageSize < 0 || c.PageSize > MaxPageSize {
+		return nil, opErr("open", SidePipe, "", syscall.EINVAL)
 	}
-	if arena == nil {
-		arena = new(Arena)
+	if c.Slots == 0 {
+		c.Slots = DefaultSlots
 	}
-	p := &Pipe{ring: make([]buffer, 1<<bits.Len(uint(slots-1))), arena: arena}
-	p.readable.L, p.writable.L = &p.mu, &p.mu
+	p := newPipe(c)
+	if err := p.charge(); err != nil {
+		return nil, opErr("open", SidePipe, "", err)
+	}
+	return p, nil
+}
+
+func newPipe(c PipeConfig) *Pipe {
+	if c.Slots <= 0 {
+		c.Slots = DefaultSlots
+	}
+	if c.PageSize <= 0 {
+		c.PageSize = DefaultPageSize
+	}
+	if c.Arena == nil {
+		c.Arena = new(Arena)
+	}
+	p := &Pipe{
+		ring:   make([]Buffer, powerOfTwo(c.Slots)),
+		id:     lastID.Add(1),
+		packet: c.Packet,
+		class:  sizeClass(c.PageSize),
+		shard:  pickShard(),
+		arena:  c.Arena,
+		quota:  c.Quota,
+	}
+	p.limit = uint(len(p.ring))
+	p.pageSize = MinPageSize << p.class
 	return p
 }
 
-// Len returns the bytes held.
+// powerOfTwo rounds up.
+func powerOfTwo(n int) int { return 1 << bits.Len(uint(n-1)) }
+
+func (p *Pipe) slot(i uint) *Buffer { return &p.ring[i&uint(len(p.ring)-1)] }
+func (p *Pipe) emptyLocked() bool   { return p.head == p.tail }
+func (p *Pipe) fullLocked() bool    { return p.head-p.tail+p.reserved >= p.limit }
+func (p *Pipe) heldLocked() int     { return int(p.in - p.out) }
+func (p *Pipe) backing() string     { return "memory" }
+
+// Len returns the bytes held, those included that have not arrived yet.
 func (p *Pipe) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.held
+	return p.heldLocked()
 }
 
-// Cap returns the bytes that fit when every slot's page is full.
-func (p *Pipe) Cap() int { return len(p.ring) * PageSize }
+// PageSize returns the size of the pipe's own pages, in bytes.
+func (p *Pipe) PageSize() int { return p.pageSize }
 
-func (p *Pipe) backing() string { return "memory" }
+// Write copies b into the pipe, waiting for room as it must, and returns how much it copied. Its error is EPIPE, after
+// a partial count or none, once the read end is closed. A write of up to PageSize bytes is atomic.
+func (p *Pipe) Write(b []byte) (int, error) { return p.write(context.Background(), b, 0) }
 
-func (p *Pipe) slot(i uint) *buffer { return &p.ring[i&uint(len(p.ring)-1)] }
-func (p *Pipe) fullLocked() bool    { return p.head-p.tail == uint(len(p.ring)) }
+// WriteContext is Write, and ends with the context's cause when that is done.
+func (p *Pipe) WriteContext(ctx context.Context, b []byte) (int, error) { return p.write(ctx, b, 0) }
 
-// pushLocked takes ownership of b's reference. Precondition: a slot is free.
-func (p *Pipe) pushLocked(b buffer) {
-	*p.slot(p.head) = b
-	p.head++
-	p.held += b.n
-	p.readable.Signal()
-}
+// TryWrite is Write without waiting: ErrWouldBlock comes with what there was room for, if that was not all.
+func (p *Pipe) TryWrite(b []byte) (int, error) { return p.write(context.Background(), b, NonBlock) }
 
-// push is pushLocked for a run that has been read already and must not be lost: it waits for a slot. If the read end is
-// closed, nobody will miss it.
-func (p *Pipe) push(b buffer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.fullLocked() && !p.readClosed {
-		p.writable.Wait()
+func (p *Pipe) write(ctx context.Context, b []byte, flags Flags) (n int, err error) {
+	if len(b) == 0 {
+		return 0, nil // before anything is looked at, as in the kernel
 	}
-	if p.readClosed {
-		b.page.release()
-		return
-	}
-	p.pushLocked(b)
-}
-
-func (p *Pipe) full() bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.fullLocked()
+	defer p.unlock()
+	if err := p.writableLocked(); err != nil {
+		return 0, p.writeError("write", err)
+	}
+	n = p.mergeLocked(b)
+	for n < len(b) {
+		if err := p.awaitRoomLocked(ctx, flags); err != nil {
+			return n, p.writeError("write", err)
+		}
+		n += p.appendLocked(b[n:])
+	}
+	if !p.fullLocked() {
+		p.writable.wakeLocked() // chain: one waiter wakes the next while there is room
+	}
+	return n, nil
 }
 
-// mergeLocked appends what fits of b behind the newest buffer, if that is ours alone and allows it.
+// mergeLocked appends to the newest buffer's page the odd bytes of b, those that do not fill pages of their own, if all
+// of them fit and the buffer may be appended to. The rest of b follows in pages. (anon_pipe_write)
 func (p *Pipe) mergeLocked(b []byte) int {
-	if p.head == p.tail {
+	odd := len(b) & (p.pageSize - 1)
+	if odd == 0 || p.emptyLocked() {
 		return 0
 	}
 	last := p.slot(p.head - 1)
-	if !last.merge || last.page.refs.Load() != 1 {
+	if last.flags&BufMerge == 0 {
 		return 0
 	}
-	n := copy(last.page.data[last.off+last.n:], b)
-	last.n += n
-	p.held += n
+	pg := last.page.(*page) // only such are marked
+	end := int(last.offset + last.length)
+	if odd > len(pg.data)-end {
+		return 0
+	}
+	copy(pg.data[end:], b[:odd])
+	last.length += uint32(odd)
+	p.in += int64(odd)
+	return odd
+}
+
+// appendLocked fills one page with what of b it holds. Precondition: a slot is free.
+func (p *Pipe) appendLocked(b []byte) int {
+	pg := p.spare
+	if p.spare = nil; pg == nil {
+		pg = p.shard.get(p.class)
+	}
+	n := copy(pg.data, b)
+	flags := BufMerge
+	if p.packet {
+		flags = BufPacket
+	}
+	p.pushLocked(Buffer{page: pg, length: uint32(n), flags: flags})
 	return n
+}
+
+// pushLocked takes over b's reference. A slot is always filled by assigning a whole buffer, so no flag can outlive the
+// page that it was true of. Precondition: a slot is free.
+func (p *Pipe) pushLocked(b Buffer) {
+	*p.slot(p.head) = b
+	p.head++
+	p.in += int64(b.length)
+	p.readable.wakeLocked()
+}
+
+// Read copies the oldest bytes into b and consumes them, waiting while the pipe is empty and its write end open. Then
+// its error is io.EOF, or what CloseWithError said. Of a packet it consumes all.
+func (p *Pipe) Read(b []byte) (int, error) { return p.read(context.Background(), b, 0) }
+
+// ReadContext is Read, and ends with the context's cause when that is done.
+func (p *Pipe) ReadContext(ctx context.Context, b []byte) (int, error) { return p.read(ctx, b, 0) }
+
+// TryRead is Read without waiting: its error is ErrWouldBlock while there is nothing.
+func (p *Pipe) TryRead(b []byte) (int, error) { return p.read(context.Background(), b, NonBlock) }
+
+func (p *Pipe) read(ctx context.Context, b []byte, flags Flags) (n int, err error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	p.mu.Lock()
+	defer p.unlock()
+	if err := p.awaitDataLocked(ctx, flags); err != nil {
+		return 0, p.readError("read", err)
+	}
+	for n < len(b) && !p.emptyLocked() {
+		head := p.slot(p.tail)
+		pg, plain := head.page.(*page)
+		if !plain { // its bytes may not have arrived: not to be waited for with the lock held
+			if n > 0 {
+				break
+			}
+			return p.readSlowLocked(ctx, b, flags)
+		}
+		m := copy(b[n:], head.bytes(pg))
+		n += m
+		if head.flags&BufPacket != 0 {
+			p.dropLocked(int(head.length))
+			break
+		}
+		p.dropLocked(m)
+	}
+	if !p.emptyLocked() {
+		p.readable.wakeLocked()
+	}
+	return n, nil
 }
 
 // dropLocked consumes n bytes, which are held, from the tail.
 func (p *Pipe) dropLocked(n int) {
-	p.held -= n
+	p.out += int64(n)
+	freed := false
 	for n > 0 {
-		b := p.slot(p.tail)
-		if n < b.n {
-			b.off, b.n = b.off+n, b.n-n
+		head := p.slot(p.tail)
+		if n < int(head.length) {
+			head.offset, head.length = head.offset+uint32(n), head.length-uint32(n)
 			break
 		}
-		n -= b.n
-		b.page.release()
-		*b = buffer{}
+		n -= int(head.length)
+		p.recycleLocked(*head)
+		*head = Buffer{}
 		p.tail++
+		p.fault = nil
+		freed = true
 	}
-	p.writable.Signal()
+	if freed && !p.fullLocked() {
+		p.writable.wakeLocked()
+	}
 }
 
-// Write copies b into the pipe, waiting for room as it must, and returns how much it copied. Its error is EPIPE, after
-// a partial count or none, once the read end is closed.
-func (p *Pipe) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(b) == 0 {
-		return 0, nil
+// recycleLocked gives up a buffer's reference: at once if all that is behind it is a page of ours, kept for the next
+// write if it came from one; else when the lock is given up, because a page's Release may do anything.
+func (p *Pipe) recycleLocked(b Buffer) {
+	pg, plain := b.page.(*page)
+	if !plain || pg.home == nil {
+		p.gone = append(p.gone, b)
+		return
 	}
-	n := 0
-	if !p.readClosed && !p.writeClosed {
-		n = p.mergeLocked(b)
+	if !pg.drop() {
+		return
 	}
-	for n < len(b) {
-		if p.readClosed || p.writeClosed {
-			return n, opErr("write", SidePipe, "", syscall.EPIPE)
+	if b.flags&(BufMerge|BufPacket) != 0 && p.spare == nil && len(pg.data) == p.pageSize && !p.writeClosed {
+		poison(pg.data)
+		pg.refs.Store(1)
+		p.spare = pg
+		return
+	}
+	pg.free()
+}
+
+// unlock gives the lock up, and then what was left to be released.
+func (p *Pipe) unlock() {
+	if len(p.gone) == 0 {
+		p.mu.Unlock()
+		return
+	}
+	gone := p.gone
+	p.gone = nil
+	p.mu.Unlock()
+	releaseAll(gone)
+}
+
+// writableLocked is the error of an end that takes nothing any more, nil if it does.
+func (p *Pipe) writableLocked() error {
+	switch {
+	case p.readClosed:
+		return syscall.EPIPE
+	case p.writeClosed:
+		return io.ErrClosedPipe
+	case p.writable.expired:
+		return os.ErrDeadlineExceeded
+	case p.fault != nil:
+		return p.fault
+	default:
+		return nil
+	}
+}
+
+// awaitRoomLocked waits until a slot is free.
+func (p *Pipe) awaitRoomLocked(ctx context.Context, flags Flags) error {
+	for {
+		if err := p.writableLocked(); err != nil {
+			return err
 		}
-		if p.fullLocked() {
-			p.writable.Wait()
-			continue
+		if !p.fullLocked() {
+			return nil
 		}
-		pg := newPage()
-		m := copy(pg.data, b[n:])
-		p.pushLocked(buffer{page: pg, n: m, merge: true})
-		n += m
-	}
-	if !p.fullLocked() {
-		p.writable.Signal() // chain: one waiter wakes the next while there is room
-	}
-	return n, nil
-}
-
-// Read copies the oldest bytes into b and consumes them, waiting while the pipe is empty and its write end open. Then
-// its error is io.EOF.
-func (p *Pipe) Read(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(b) == 0 {
-		return 0, nil
-	}
-	for p.held == 0 {
-		if p.readClosed {
-			return 0, opErr("read", SidePipe, "", io.ErrClosedPipe)
+		if flags&NonBlock != 0 {
+			return ErrWouldBlock
 		}
-		if p.writeClosed {
-			return 0, io.EOF
+		if err := p.waitLocked(ctx, &p.writable); err != nil {
+			return err
 		}
-		p.readable.Wait()
 	}
-	n := p.copyLocked(b)
-	p.dropLocked(n)
-	if p.held > 0 {
-		p.readable.Signal()
-	}
-	return n, nil
 }
 
-// copyLocked copies from the tail on and consumes nothing.
-func (p *Pipe) copyLocked(b []byte) (n int) {
-	for i := p.tail; i != p.head && n < len(b); i++ {
-		n += copy(b[n:], p.slot(i).bytes())
+// awaitDataLocked waits until there is a buffer, and nobody else is taking it out. The end of the stream is io.EOF, bare.
+func (p *Pipe) awaitDataLocked(ctx context.Context, flags Flags) error {
+	for {
+		switch {
+		case p.readClosed:
+			return io.ErrClosedPipe
+		case p.readable.expired:
+			return os.ErrDeadlineExceeded
+		case p.fault != nil:
+			return p.fault
+		case !p.emptyLocked() && !p.claimed:
+			return nil
+		case p.emptyLocked() && p.writeClosed:
+			return io.EOF
+		case flags&NonBlock != 0:
+			return ErrWouldBlock
+		}
+		if err := p.waitLocked(ctx, &p.readable); err != nil {
+			return err
+		}
 	}
-	return n
 }
 
-// Peek copies the first bytes held into b without consuming them.
-func (p *Pipe) Peek(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.copyLocked(b), nil
-}
+// readError and writeError make of a cause the error that the caller gets: the end is bare, would-block is made once,
+// and a fault is told as it is.
+func (p *Pipe) readError(op string, err error) error { return p.wrap(op, err, p.out) }
 
-// Discard drops up to n bytes from the head of the stream and returns how many.
-func (p *Pipe) Discard(n int) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n = min(n, p.held)
-	p.dropLocked(n)
-	return n, nil
+func (p *Pipe) writeError(op string, err error) error { return p.wrap(op, err, p.in) }
+
+func (p *Pipe) wrap(op string, err error, offset int64) error {
+	switch {
+	case err == io.EOF && p.endErr != nil:
+		return p.endErr
+	case err == io.EOF:
+		return err
+	case err == ErrWouldBlock && op == "read":
+		return errReadWouldBlock
+	case err == ErrWouldBlock && op == "write":
+		return errWriteWouldBlock
+	}
+	if fault, ok := err.(*OpError); ok {
+		return fault
+	}
+	return &OpError{Op: op, Side: SidePipe, Offset: offset, Err: err}
 }
 
 // CloseWrite says that no more will be written: readers drain what is there and then get io.EOF.
-func (p *Pipe) CloseWrite() error {
+func (p *Pipe) CloseWrite() error { return p.CloseWithError(nil) }
+
+// CloseWithError is CloseWrite, but for the error that readers get in place of io.EOF when they have drained what is
+// there. The first call decides.
+func (p *Pipe) CloseWithError(err error) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.writeClosed = true
+	defer p.unlock()
+	if p.writeClosed {
+		return nil
+	}
+	p.writeClosed, p.endErr = true, err
+	p.dropSpareLocked()
 	p.wakeAllLocked()
 	return nil
 }
 
-// Close closes both ends and releases what is held.
+// CloseRead says that no more will be read: what is held is released, and writers get EPIPE.
+func (p *Pipe) CloseRead() error {
+	p.mu.Lock()
+	defer p.unlock()
+	p.closeReadLocked()
+	return nil
+}
+
+func (p *Pipe) closeReadLocked() {
+	if p.readClosed {
+		return
+	}
+	p.readClosed = true
+	p.dropLocked(p.heldLocked())
+	p.dropSpareLocked()
+	p.dropSpaceLocked()
+	p.interruptLocked(io.ErrClosedPipe)
+	if p.watch != nil {
+		p.watch(io.ErrClosedPipe)
+	}
+	p.wakeAllLocked()
+}
+
+func (p *Pipe) dropSpareLocked() {
+	if p.spare != nil {
+		p.spare.Release()
+		p.spare = nil
+	}
+}
+
+// Close closes both ends and releases what is held. It may be called again.
 func (p *Pipe) Close() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.readClosed, p.writeClosed = true, true
-	p.dropLocked(p.held)
-	p.wakeAllLocked()
+	defer p.unlock()
+	p.closeReadLocked()
+	if !p.writeClosed {
+		p.writeClosed = true
+		p.wakeAllLocked()
+	}
+	p.stopTimersLocked()
+	p.creditLocked()
 	return nil
 }
 
-// wakeAllLocked is for what changes a state for good: everybody has to look.
-func (p *Pipe) wakeAllLocked() {
-	p.readable.Broadcast()
-	p.writable.Broadcast()
+func (p *Pipe) awaitReadable(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.unlock()
+	if err := p.awaitDataLocked(ctx, 0); err != nil {
+		return blame("splice", SideSource, p.readError("splice", err))
+	}
+	return nil
 }
 
-// lend appends to dst a reference to each buffer of the first n bytes, for a sink to read from. The caller releases
-// them, and discards what the sink took.
-func (p *Pipe) lend(dst []buffer, n int) []buffer {
+func (p *Pipe) awaitWritable(ctx context.Context) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := p.tail; i != p.head && n > 0; i++ {
-		b := p.slot(i).dup(min(n, p.slot(i).n))
-		dst = append(dst, b)
-		n -= b.n
+	defer p.unlock()
+	if err := p.awaitRoomLocked(ctx, 0); err != nil {
+		return blame("splice", SideSink, p.writeError("splice", err))
 	}
-	return dst
+	return nil
+}
+
+func (p *Pipe) whyEmpty() error {
+	p.mu.Lock()
+	defer p.unlock()
+	if err := p.awaitDataLocked(now, NonBlock); err != nil {
+		return blame("splice", SideSource, p.readError("splice", err))
+	}
+	return errSourceWouldBlock // it has just been filled
+}
+
+// wakeAllLocked is for what changes a state for good.
+func (p *Pipe) wakeAllLocked() {
+	p.readable.wakeAllLocked()
+	p.writable.wakeAllLocked()
 }

@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -21,9 +22,9 @@ func leakless(t *testing.T) {
 	})
 }
 
-func newPipe(t *testing.T, slots int) *Pipe {
+func openPipe(t *testing.T, slots int) *Pipe {
 	t.Helper()
-	p := NewPipe(slots, nil)
+	p := NewPipe(slots)
 	t.Cleanup(func() { p.Close(); p.arena.Close() })
 	return p
 }
@@ -40,7 +41,7 @@ func mustRead(t *testing.T, r io.Reader, n int) string {
 
 func TestSmallWritesMergeIntoOneSlot(t *testing.T) {
 	leakless(t)
-	p := newPipe(t, 0)
+	p := openPipe(t, 0)
 	for range 1000 {
 		if _, err := p.Write([]byte("x")); err != nil {
 			t.Fatal(err)
@@ -53,9 +54,9 @@ func TestSmallWritesMergeIntoOneSlot(t *testing.T) {
 
 func TestNothingIsAppendedToAPageThatWasTeed(t *testing.T) {
 	leakless(t)
-	p, q := newPipe(t, 0), newPipe(t, 0)
+	p, q := openPipe(t, 0), openPipe(t, 0)
 	p.Write([]byte("shared"))
-	if n, err := Tee(q, p, 6); n != 6 || err != nil {
+	if n, err := Tee(context.Background(), q, p, 6, NonBlock); n != 6 || err != nil {
 		t.Fatal(n, err)
 	}
 	p.Write([]byte(" more"))
@@ -70,13 +71,13 @@ func TestNothingIsAppendedToAPageThatWasTeed(t *testing.T) {
 
 func TestReadDrainsAndThenEnds(t *testing.T) {
 	leakless(t)
-	p := newPipe(t, 0)
+	p := openPipe(t, 0)
 	p.Write([]byte("rest"))
 	p.CloseWrite()
 	if got, err := io.ReadAll(p); string(got) != "rest" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := p.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+	if _, err := p.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("write behind the end: %v", err)
 	}
 }
@@ -84,8 +85,8 @@ func TestReadDrainsAndThenEnds(t *testing.T) {
 func TestWriterWaitsForRoomAndReaderForData(t *testing.T) {
 	leakless(t)
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipe(t, 2)
-		want := bytes.Repeat([]byte("0123456789abcdef"), PageSize/4) // twice what fits
+		p := openPipe(t, 2)
+		want := bytes.Repeat([]byte("0123456789abcdef"), DefaultPageSize/4) // twice what fits
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if n, err := p.Write(want); n != len(want) || err != nil {
@@ -108,8 +109,8 @@ func TestWriterWaitsForRoomAndReaderForData(t *testing.T) {
 func TestCloseWakesWhoWaits(t *testing.T) {
 	leakless(t)
 	synctest.Test(t, func(t *testing.T) {
-		empty, full := newPipe(t, 1), newPipe(t, 1)
-		full.Write(make([]byte, PageSize))
+		empty, full := openPipe(t, 1), openPipe(t, 1)
+		full.Write(make([]byte, DefaultPageSize))
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
@@ -132,9 +133,9 @@ func TestCloseWakesWhoWaits(t *testing.T) {
 
 func TestSplitSharesThePage(t *testing.T) {
 	leakless(t)
-	p, q := newPipe(t, 0), newPipe(t, 0)
+	p, q := openPipe(t, 0), openPipe(t, 0)
 	p.Write([]byte("headtail"))
-	if n, err := Splice(q, p, 4); n != 4 || err != nil {
+	if n, err := Splice(context.Background(), q, p, 4, NonBlock); n != 4 || err != nil {
 		t.Fatal(n, err)
 	}
 	if p.slot(p.tail).page != q.slot(q.tail).page {
@@ -147,15 +148,15 @@ func TestSplitSharesThePage(t *testing.T) {
 
 func TestFullPipeIsNamedAsTheSideThatWouldBlock(t *testing.T) {
 	leakless(t)
-	p, q := newPipe(t, 1), newPipe(t, 1)
+	p, q := openPipe(t, 1), openPipe(t, 1)
 	p.Write([]byte("x"))
 	q.Write([]byte("y"))
-	n, err := Splice(q, p, 1)
-	if side, _ := SideOf(err); n != 0 || !errors.Is(err, ErrWouldBlock) || side != SidePipe {
+	n, err := Splice(context.Background(), q, p, 1, NonBlock)
+	if side, _ := SideOf(err); n != 0 || !errors.Is(err, ErrWouldBlock) || side != SideSink {
 		t.Errorf("into a full pipe: %d, %v", n, err)
 	}
 	p.Read(make([]byte, 1))
-	n, err = Splice(q, p, 1)
+	n, err = Splice(context.Background(), q, p, 1, NonBlock)
 	if side, _ := SideOf(err); n != 0 || !errors.Is(err, ErrWouldBlock) || side != SideSource {
 		t.Errorf("out of an empty pipe: %d, %v", n, err)
 	}
@@ -171,9 +172,9 @@ func TestRunsOfOneArenaShareAPage(t *testing.T) {
 	src := SourceOf(readers("one", "two", "three"))
 	var pipes []*Pipe
 	for range 3 {
-		p := NewPipe(0, arena)
+		p := arena.NewPipe(0)
 		defer p.Close()
-		if _, err := src.SpliceRead(p, PageSize, 0); err != nil {
+		if _, err := src.SpliceRead(p, DefaultPageSize, 0); err != nil {
 			t.Fatal(err)
 		}
 		pipes = append(pipes, p)

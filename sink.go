@@ -8,10 +8,15 @@ import (
 // SinkOf makes a Sink of w, which it writes to but does not close. On Linux a *net.TCPConn, a *net.UnixConn and an
 // *os.File are spliced into; everything else is written, and so are those where splice is refused.
 //
+// A [Reserver] gets the bytes copied straight into its space.
+//
 // If w has SetWriteDeadline, Interrupt works; else a write that has begun is waited for.
 func SinkOf(w io.Writer) Sink {
 	if s := descriptorSink(w); s != nil {
 		return s
+	}
+	if r, ok := w.(Reserver); ok {
+		return &writerSink{w: reserverWriter{r, w}}
 	}
 	return &writerSink{w: w}
 }
@@ -19,17 +24,17 @@ func SinkOf(w io.Writer) Sink {
 // writerSink writes, buffer by buffer.
 type writerSink struct {
 	w    io.Writer
-	bufs []buffer
+	loan loan
 }
 
-func (s *writerSink) SpliceWrite(p Conduit, n int, _ Flags) (int, error) {
+func (s *writerSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
 	done := 0
 	for done < n {
 		var m int
 		var err error
 		switch p := p.(type) {
 		case *Pipe:
-			m, err = s.fromPages(p, n-done)
+			m, err = s.fromPages(p, n-done, flags)
 		default:
 			m, err = s.fromPeek(p, n-done)
 		}
@@ -42,17 +47,14 @@ func (s *writerSink) SpliceWrite(p Conduit, n int, _ Flags) (int, error) {
 }
 
 // fromPages writes the pages where they are. What was not accepted is not consumed.
-func (s *writerSink) fromPages(p *Pipe, n int) (int, error) {
-	s.bufs = p.lend(s.bufs[:0], n)
-	defer releaseAll(s.bufs)
-	if len(s.bufs) == 0 {
-		return 0, opErr("splice", SidePipe, PathPages, io.ErrUnexpectedEOF)
+func (s *writerSink) fromPages(p *Pipe, n int, flags Flags) (done int, err error) {
+	if err := s.loan.borrow(p, n, flags); err != nil {
+		return 0, err
 	}
-	done := 0
-	for _, b := range s.bufs {
-		m, err := writeAll(s.w, b.bytes())
+	defer func() { s.loan.settle(done) }()
+	for _, b := range s.loan.views {
+		m, err := writeAll(s.w, b)
 		done += m
-		p.Discard(m)
 		if err != nil {
 			return done, opErr("splice", SideSink, PathPages, err)
 		}
@@ -62,9 +64,9 @@ func (s *writerSink) fromPages(p *Pipe, n int) (int, error) {
 
 // fromPeek writes a copy and then consumes what was accepted.
 func (s *writerSink) fromPeek(p Conduit, n int) (int, error) {
-	pg := newPage()
-	defer pg.release()
-	m, err := p.Peek(pg.data[:min(n, len(pg.data))])
+	pg := anonymous(DefaultPageSize)
+	defer pg.Release()
+	m, err := p.PeekInto(pg.data[:min(n, len(pg.data))])
 	if err != nil {
 		return 0, err
 	}
@@ -105,4 +107,24 @@ func setWriteDeadline(w any, t time.Time) {
 	if d, ok := w.(writeDeadliner); ok {
 		_ = d.SetWriteDeadline(t) // refused only by what is closed already
 	}
+}
+
+// reserverWriter writes into a sink's own space.
+type reserverWriter struct {
+	Reserver
+	w io.Writer
+}
+
+func (r reserverWriter) Write(b []byte) (done int, err error) {
+	for done < len(b) && err == nil {
+		var m int
+		m, err = commit(r.Reserver, b[done:])
+		done += m
+	}
+	return done, err
+}
+
+func (r reserverWriter) SetWriteDeadline(t time.Time) error {
+	setWriteDeadline(r.w, t)
+	return nil
 }

@@ -47,9 +47,8 @@ type fdSink struct {
 
 	spliceStep, writeStep func(fd uintptr) bool
 
-	pipe  int // read end of the pipe being emptied
-	iov   [][]byte
-	rest  [][]byte // the part of iov that is still to be written
+	pipe  int      // read end of the pipe being emptied
+	rest  [][]byte // what is still to be written
 	n     int
 	moved int
 	flags Flags
@@ -113,15 +112,23 @@ func (s *fdSink) doSplice(fd uintptr) bool {
 
 // fromPages is writev of the pages where they are.
 func (s *fdSink) fromPages(p *Pipe, n int, flags Flags) (int, error) {
-	s.w.bufs = p.lend(s.w.bufs[:0], n)
-	defer releaseAll(s.w.bufs)
-	s.iov = vector(s.iov[:0], s.w.bufs)
-	s.rest = s.iov
-	s.n, s.moved, s.flags, s.err = n, 0, flags, nil
-	err := s.raw.Write(s.writeStep)
-	clear(s.iov)
-	p.Discard(s.moved)
-	return s.result(PathPages, err)
+	done := 0
+	for done < n { // once, unless not all of the bytes had arrived
+		if err := s.w.loan.borrow(p, n-done, flags); err != nil {
+			return done, err
+		}
+		s.rest = s.w.loan.views
+		s.n, s.moved, s.flags, s.err = s.w.loan.held, 0, flags, nil
+		err := s.raw.Write(s.writeStep)
+		s.rest = nil
+		s.w.loan.settle(s.moved)
+		done += s.moved
+		if err != nil || s.err != nil {
+			s.moved = done
+			return s.result(PathPages, err)
+		}
+	}
+	return done, nil
 }
 
 func (s *fdSink) doWrite(fd uintptr) bool {

@@ -28,7 +28,7 @@ func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
 		return m, sourceErr(PathPages, err)
 	}
 	if s.buf == nil {
-		s.buf = make([]byte, PageSize)
+		s.buf = make([]byte, DefaultPageSize)
 	}
 	m, err := s.r.Read(s.buf[:min(n, len(s.buf), p.Cap())])
 	if m > 0 {

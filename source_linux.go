@@ -131,7 +131,7 @@ func (s *fdSource) doSplice(fd uintptr) bool {
 		m, err := kernel.Splice(s.pipe, int(fd), s.n-s.moved)
 		s.moved += m
 		if err == syscall.EAGAIN && s.moved == 0 && !s.polls && s.flags&NonBlock == 0 {
-			err = kernel.WaitReadable(int(fd), -1) // the runtime cannot wait for this one: a blocking stdin, say
+			err = kernel.WaitReadable(int(fd)) // the runtime cannot wait for this one: a blocking stdin, say
 			if err == nil {
 				continue
 			}
@@ -207,7 +207,7 @@ func (s *fdSource) Wait() error {
 }
 
 func (s *fdSource) doWait(fd uintptr) bool {
-	return kernel.WaitReadable(int(fd), 0) != syscall.EAGAIN
+	return kernel.Readable(int(fd))
 }
 
 func (s *fdSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r.r, t) }

@@ -1,19 +1,192 @@
 package penstock
 
-import "syscall"
+import (
+	"context"
+	"errors"
+	"io"
+	"syscall"
+	"time"
+)
 
-// Splice moves up to n bytes from one pipe to another without waiting, and returns how many. References move where both
-// pipes have one backing; between backings the bytes are copied once. ErrWouldBlock, with the side, is for nothing
-// moved.
-func Splice(dst, src Conduit, n int) (int, error) {
+// Splice moves up to n bytes from src to dst, at least one, and returns how many. It waits for the source's first byte
+// and for room for it, never for more: no call blocks once it has moved something. With NonBlock it does not wait at
+// all, and ErrWouldBlock says on which side it would have. At the end of the source its error is io.EOF. n = 0 moves
+// nothing and succeeds, whatever the arguments.
+//
+// One side is a pipe of either backing; the other may be a pipe, too, or a socket, a file, or any reader or writer:
+//
+//   - From pipe to pipe references move. Buffers that are wanted whole move with their flags, one that is wanted in part
+//     is shared and the piece goes without the flags that are the original's alone. Between backings bytes are copied.
+//   - Into and out of anything else see [SourceOf] and [SinkOf]. For more than one transfer make the Source or the Sink
+//     once and use that.
+//   - Where neither side is a pipe, but one is a [Peeker] or a [Reserver], one copy is made from buffer to buffer. What
+//     has no buffer either is ErrCannotSplice.
+//
+// A context that is done ends a wait with its cause. Waiting for a source that is no pipe and has no SetReadDeadline
+// cannot be ended.
+//
+// The rules are those of splice(2): a pipe into itself is EINVAL, a pipe without a reader EPIPE.
+func Splice(ctx context.Context, dst io.Writer, src io.Reader, n int, flags Flags) (int, error) {
+	if n == 0 {
+		return 0, nil
+	}
+	if n < 0 {
+		return 0, opErr("splice", SidePipe, "", syscall.EINVAL)
+	}
+	d, intoPipe := dst.(Conduit)
+	s, outOfPipe := src.(Conduit)
+	switch {
+	case intoPipe && outOfPipe:
+		if d, ok := d.(*Pipe); ok {
+			if s, ok := s.(*Pipe); ok {
+				return splicePages(ctx, d, s, n, flags)
+			}
+		}
+		return patiently(ctx, "splice", d, s, flags, func() (int, error) { return spliceBetween(d, s, n) })
+	case intoPipe:
+		return spliceIn(ctx, d, src, n, flags)
+	case outOfPipe:
+		return spliceOut(ctx, dst, s, n, flags)
+	default:
+		return share(dst, src, n)
+	}
+}
+
+// splicePages is splice_pipe_to_pipe: it tries, and where nothing can move it waits, without a lock, for what was missing.
+func splicePages(ctx context.Context, dst, src *Pipe, n int, flags Flags) (int, error) {
+	if dst == src {
+		return 0, opErr("splice", SidePipe, PathPages, syscall.EINVAL)
+	}
+	for {
+		lockBoth(dst, src)
+		moved := moveLocked(dst, src, n)
+		src.mu.Unlock()
+		dst.mu.Unlock()
+		if moved > 0 {
+			return moved, nil
+		}
+		if err := prepare(ctx, "splice", dst, src, flags); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// lockBoth locks two pipes in the one order that everybody keeps.
+func lockBoth(a, b *Pipe) {
+	if a.id > b.id {
+		a, b = b, a
+	}
+	a.mu.Lock()
+	b.mu.Lock()
+}
+
+// moveLocked moves buffers while there are some, and slots for them.
+func moveLocked(dst, src *Pipe, n int) (moved int) {
+	if dst.writableLocked() != nil || src.claimed || src.fault != nil || src.readable.expired {
+		return 0
+	}
+	freed := false
+	for moved < n && !src.emptyLocked() && !dst.fullLocked() {
+		head := src.slot(src.tail)
+		b := *head
+		if left := n - moved; left < int(b.length) {
+			b = head.dup(0, uint32(left))
+			head.offset, head.length = head.offset+uint32(left), head.length-uint32(left)
+		} else {
+			*head = Buffer{}
+			src.tail++
+			freed = true
+		}
+		src.out += int64(b.length)
+		dst.pushLocked(b)
+		moved += int(b.length)
+	}
+	if freed && !src.fullLocked() {
+		src.writable.wakeLocked()
+	}
+	return moved
+}
+
+// prepare waits until the source has something and then until the destination has room, in the kernel's order
+// (ipipe_prep, opipe_prep), and returns the reason why neither will come. What it has seen may be gone again.
+func prepare(ctx context.Context, op string, dst, src *Pipe, flags Flags) error {
+	src.mu.Lock()
+	err := src.awaitDataLocked(ctx, flags)
+	if err != nil {
+		err = src.readError(op, err)
+	}
+	ended := src.emptyLocked() && src.writeClosed && !src.readClosed
+	src.unlock()
+	if err != nil && !ended {
+		return blame(op, SideSource, err)
+	}
+	dst.mu.Lock()
+	derr := dst.awaitRoomLocked(ctx, flags)
+	if derr != nil {
+		derr = dst.writeError(op, derr)
+	}
+	dst.unlock()
+	if derr != nil {
+		return blame(op, SideSink, derr)
+	}
+	return err // io.EOF, if anything
+}
+
+// blame gives a pipe's own error the side that the pipe is of in this transfer.
+func blame(op string, side Side, err error) error {
+	if err == io.EOF {
+		return err
+	}
+	var own *OpError
+	if !errors.As(err, &own) {
+		return opErr(op, side, PathPages, err) // what CloseWithError said
+	}
+	if own.Err == ErrWouldBlock {
+		return wouldBlock(op, side)
+	}
+	if own.Op != op {
+		return own // a fault, which has its side
+	}
+	e := *own
+	e.Side, e.Path = side, PathPages
+	return &e
+}
+
+func wouldBlock(op string, side Side) error {
+	switch {
+	case op == "splice" && side == SideSource:
+		return errSourceWouldBlock
+	case op == "splice" && side == SideSink:
+		return errSinkWouldBlock
+	default:
+		return &OpError{Op: op, Side: side, Err: ErrWouldBlock}
+	}
+}
+
+// patiently repeats a transfer between pipes, one at least the kernel's, until it moves something or fails, waiting in
+// between for the side that would have blocked.
+func patiently(ctx context.Context, op string, dst, src Conduit, flags Flags, transfer func() (int, error)) (int, error) {
+	for {
+		n, err := transfer()
+		if n > 0 || flags&NonBlock != 0 || !errors.Is(err, ErrWouldBlock) {
+			return n, err
+		}
+		if side, _ := SideOf(err); side == SideSource {
+			err = src.awaitReadable(ctx)
+		} else {
+			err = dst.awaitWritable(ctx)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// spliceBetween moves without waiting.
+func spliceBetween(dst, src Conduit, n int) (int, error) {
 	switch s := src.(type) {
 	case *Pipe:
-		switch d := dst.(type) {
-		case *Pipe:
-			return splicePages(d, s, n)
-		case *KernelPipe:
-			return writeOut(d, s, n, true)
-		}
+		return writeOut("splice", dst.(*KernelPipe), s, n)
 	case *KernelPipe:
 		switch d := dst.(type) {
 		case *Pipe:
@@ -25,71 +198,22 @@ func Splice(dst, src Conduit, n int) (int, error) {
 	panic("penstock: a Conduit of no known backing")
 }
 
-// Tee duplicates up to n bytes from the head of src to dst, consuming nothing, without waiting. It begins at the head
-// each time and copies what fits: who needs all of it checks the count.
-func Tee(dst, src Conduit, n int) (int, error) {
-	switch s := src.(type) {
-	case *Pipe:
-		switch d := dst.(type) {
-		case *Pipe:
-			return teePages(d, s, n)
-		case *KernelPipe:
-			return writeOut(d, s, n, false)
-		}
-	case *KernelPipe:
-		switch d := dst.(type) {
-		case *Pipe:
-			return teeIn(d, s, n)
-		case *KernelPipe:
-			return teeKernel(d, s, n)
-		}
+// writeOut writes pages of src into the kernel pipe dst. A splice consumes what was taken, a tee nothing.
+func writeOut(op string, dst *KernelPipe, src *Pipe, n int) (int, error) {
+	var l loan
+	if err := l.take(context.Background(), src, n, NonBlock); err != nil {
+		src.mu.Lock()
+		defer src.mu.Unlock()
+		return 0, blame(op, SideSource, src.readError(op, err))
 	}
-	panic("penstock: a Conduit of no known backing")
-}
-
-// teePages duplicates references. The copies may not be appended to: the flag would let a write into one pipe show in
-// the other.
-func teePages(dst, src *Pipe, n int) (int, error) {
-	return pushAll(dst, src.lend(make([]buffer, 0, DefaultSlots), n))
-}
-
-// splicePages duplicates references and then consumes as many: no moment at which a byte is in neither pipe, and never
-// two locks held.
-func splicePages(dst, src *Pipe, n int) (int, error) {
-	n, err := teePages(dst, src, n)
-	src.Discard(n)
-	return n, err
-}
-
-// pushAll takes ownership of the references; those that find no slot are released.
-func pushAll(dst *Pipe, bufs []buffer) (n int, err error) {
-	if len(bufs) == 0 {
-		return 0, &OpError{Op: "splice", Side: SideSource, Path: PathPages, Err: ErrWouldBlock}
+	n, err := dst.writePages(l.views)
+	if n > 0 {
+		err = nil
 	}
-	dst.mu.Lock()
-	defer dst.mu.Unlock()
-	err = errPipeWouldBlock
-	if dst.readClosed {
-		err = &OpError{Op: "splice", Side: SideSink, Path: PathPages, Err: syscall.EPIPE}
-	}
-	for i, b := range bufs {
-		if dst.fullLocked() || dst.readClosed {
-			releaseAll(bufs[i:])
-			break
-		}
-		dst.pushLocked(b)
-		n, err = n+b.n, nil
-	}
-	return n, err
-}
-
-// writeOut writes the pages of src into the kernel pipe dst, and consumes what was taken if told to.
-func writeOut(dst *KernelPipe, src *Pipe, n int, consume bool) (int, error) {
-	bufs := src.lend(make([]buffer, 0, DefaultSlots), n)
-	defer releaseAll(bufs)
-	n, err := dst.writePages(bufs)
-	if consume {
-		src.Discard(n)
+	if op == "tee" {
+		l.settle(0)
+	} else {
+		l.settle(n)
 	}
 	return n, err
 }
@@ -100,50 +224,135 @@ func readIn(dst *Pipe, src *KernelPipe, n int) (int, error) {
 	for total < n {
 		m, _, err := dst.fill(n-total, src.readNow)
 		total += m
-		if err != nil || m == 0 {
-			if total > 0 {
-				return total, nil
-			}
+		if err == nil && m > 0 {
+			continue
+		}
+		switch {
+		case total > 0:
+			return total, nil
+		case err == nil:
+			return 0, io.EOF
+		case err == errPipeWouldBlock:
+			return 0, errSinkWouldBlock
+		default:
 			return 0, err
 		}
 	}
 	return total, nil
 }
 
-// teeIn copies by way of a side pipe, which tee fills and readIn empties.
-func teeIn(dst *Pipe, src *KernelPipe, n int) (int, error) {
-	side, err := NewKernelPipe(src.Cap())
-	if err != nil {
-		return 0, err
+// spliceIn is Splice from what is no pipe.
+func spliceIn(ctx context.Context, dst Conduit, src io.Reader, n int, flags Flags) (int, error) {
+	if flags&NonBlock == 0 {
+		if err := dst.awaitWritable(ctx); err != nil {
+			return 0, err
+		}
 	}
-	defer side.Close()
-	if n, err = teeKernel(side, src, n); err != nil {
-		return 0, err
+	s := SourceOf(src)
+	stop := context.AfterFunc(ctx, func() { _ = InterruptReads(s) }) // whoever cannot be interrupted is waited for
+	m, err := s.SpliceRead(dst, n, flags)
+	if !stop() && ctx.Err() != nil {
+		_ = setReadDeadline(s, time.Time{})
+		if m == 0 && err != nil && err != io.EOF {
+			err = opErr("splice", SideSource, PathPages, context.Cause(ctx))
+		}
 	}
-	return readIn(dst, side, n)
+	if err == errPipeWouldBlock {
+		err = errSinkWouldBlock
+	}
+	return m, err
 }
 
-func releaseAll(bufs []buffer) {
-	for _, b := range bufs {
-		b.page.release()
+// spliceOut is Splice into what is no pipe.
+func spliceOut(ctx context.Context, dst io.Writer, src Conduit, n int, flags Flags) (int, error) {
+	if flags&NonBlock == 0 {
+		if err := src.awaitReadable(ctx); err != nil {
+			return 0, err
+		}
 	}
+	if n = min(n, src.Len()); n == 0 {
+		return 0, src.whyEmpty()
+	}
+	s := SinkOf(dst)
+	stop := context.AfterFunc(ctx, s.Interrupt)
+	m, err := s.SpliceWrite(src, n, flags)
+	if !stop() && ctx.Err() != nil {
+		s.Resume()
+		if err != nil {
+			err = opErr("splice", SideSink, PathPages, context.Cause(ctx))
+		}
+	}
+	if m > 0 && errors.Is(err, ErrWouldBlock) {
+		err = nil
+	}
+	return m, err
 }
 
-// fill reads once, up to n bytes, into the arena's page in progress and appends what came as a buffer. It tells whether
-// the read got all the room there was, so that more may follow. It returns ErrWouldBlock, having read nothing, if no
-// slot is free.
+// promise takes a slot for a page that is to be filled without the lock.
+func (p *Pipe) promise() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.writableLocked(); err != nil {
+		return blame("splice", SideSink, p.writeError("splice", err))
+	}
+	if p.fullLocked() {
+		return errPipeWouldBlock
+	}
+	p.reserved++
+	return nil
+}
+
+func (p *Pipe) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fullLocked()
+}
+
+// keep makes a promise good with b, or lets it go if b is the zero Buffer. It is false if nobody will read b any more;
+// then it is still the caller's.
+func (p *Pipe) keep(b Buffer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reserved--
+	switch {
+	case b.page == nil:
+		p.writable.wakeLocked()
+	case p.readClosed:
+		return false
+	default:
+		p.pushLocked(b)
+	}
+	return true
+}
+
+// fill reads once, up to n bytes, into the arena's page in progress and puts what came into the pipe as a buffer. It
+// tells whether the read got all the room there was, so that more may follow. It does not wait for a slot: without one
+// its error is errPipeWouldBlock, and nothing was read.
 func (p *Pipe) fill(n int, read func([]byte) (int, error)) (m int, all bool, err error) {
-	if p.full() {
-		return 0, false, errPipeWouldBlock
+	if err := p.promise(); err != nil {
+		return 0, false, err
 	}
-	f := p.arena.borrow()
-	defer func() { p.arena.giveBack(f) }()
+	f := p.arena.borrow(p.pageSize)
+	var b Buffer
+	defer func() {
+		p.arena.giveBack(f)
+		if !p.keep(b) {
+			b.Release()
+			m, all, err = 0, false, opErr("splice", SideSink, PathPages, syscall.EPIPE)
+		}
+	}()
 	space := f.space()
 	space = space[:min(n, len(space))]
 	m, err = read(space)
 	if m <= 0 {
 		return 0, false, err
 	}
-	p.push(f.carve(m))
+	b = f.carve(m)
 	return m, m == len(space), err
+}
+
+func releaseAll(bufs []Buffer) {
+	for _, b := range bufs {
+		b.Release()
+	}
 }

@@ -1,6 +1,7 @@
 package penstock
 
 import (
+	"io"
 	"os"
 	"syscall"
 
@@ -29,6 +30,12 @@ func between(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, error
 	}
 	defer dst.w.leave()
 	m, err := call(out, in, n)
+	if err == nil && m == 0 {
+		if held, _ := kernel.Buffered(in); held == 0 {
+			return 0, io.EOF
+		}
+		err = syscall.EAGAIN // a race with another reader gives 0, too
+	}
 	if err == nil {
 		return m, nil
 	}
@@ -54,20 +61,12 @@ func (p *KernelPipe) readNow(b []byte) (int, error) {
 }
 
 // writePages writes what fits of the buffers, without waiting.
-func (p *KernelPipe) writePages(bufs []buffer) (int, error) {
+func (p *KernelPipe) writePages(views [][]byte) (int, error) {
 	fd, ok := p.w.enter()
 	if !ok {
 		return 0, opErr("write", SideSink, PathPages, os.ErrClosed)
 	}
 	defer p.w.leave()
-	n, err := kernel.Writev(fd, vector(nil, bufs[:min(len(bufs), kernel.MaxVector)]))
+	n, err := kernel.Writev(fd, views[:min(len(views), kernel.MaxVector)])
 	return n, opErr("write", SideSink, PathPages, err)
-}
-
-// vector appends the buffers' bytes to iov.
-func vector(iov [][]byte, bufs []buffer) [][]byte {
-	for _, b := range bufs {
-		iov = append(iov, b.bytes())
-	}
-	return iov
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -55,8 +56,8 @@ func (c *chunk) toMemoryLocked(arena *penstock.Arena, why string) *penstock.Kern
 	if !ok {
 		return nil
 	}
-	mem := penstock.NewPipe(c.n/penstock.PageSize+2, arena) // its first page may be one begun by somebody else
-	if n, err := penstock.Splice(mem, kp, c.n); n < c.n {
+	mem := arena.NewPipe(c.n/penstock.DefaultPageSize + 2) // its first page may be one begun by somebody else
+	if n, err := penstock.Splice(context.Background(), mem, kp, c.n, penstock.NonBlock); n < c.n {
 		c.err = errors.Join(io.ErrUnexpectedEOF, err)
 	}
 	c.pipe, c.why = mem, why

@@ -170,7 +170,7 @@ type pacer struct {
 }
 
 func newPacer() *pacer {
-	p := penstock.NewPipe(0, nil)
+	p := penstock.NewPipe(0)
 	return &pacer{p, penstock.SourceOf(p)}
 }
 
@@ -437,10 +437,10 @@ func (s *slotted) SpliceRead(p penstock.Conduit, _ int, _ penstock.Flags) (int, 
 		return 0, io.EOF
 	}
 	for i := range penstock.DefaultSlots {
-		one := penstock.NewPipe(1, nil)
+		one := penstock.NewPipe(1)
 		defer one.Close()
 		one.Write([]byte(s.text[i : i+1]))
-		if _, err := penstock.Splice(p, one, 1); err != nil {
+		if _, err := penstock.Splice(context.Background(), p, one, 1, penstock.NonBlock); err != nil {
 			return i, err
 		}
 		if kp, ok := p.(*penstock.KernelPipe); ok { // written bytes merge: move them through a second pipe, which they do not
@@ -465,11 +465,11 @@ func unmerge(p *penstock.KernelPipe, n int) error {
 	}
 	defer other.Close()
 	for range n + 1 {
-		if _, err := penstock.Splice(other, p, 1); err != nil {
+		if _, err := penstock.Splice(context.Background(), other, p, 1, penstock.NonBlock); err != nil {
 			return err
 		}
 	}
-	_, err = penstock.Splice(p, other, n+1)
+	_, err = penstock.Splice(context.Background(), p, other, n+1, penstock.NonBlock)
 	return err
 }
 

@@ -154,7 +154,7 @@ func (h *Hub) newChunk() *chunk {
 	} else {
 		c.why = "splice is off"
 	}
-	c.pipe = penstock.NewPipe(0, &h.arena)
+	c.pipe = h.arena.NewPipe(0)
 	return c
 }
 

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 
@@ -15,7 +16,7 @@ type SinkConfig struct {
 	MustHave bool
 
 	// Header is called once, before the first data, for bytes that go into the same pipe in front of it: one write,
-	// one packet where it fits. At most penstock.PageSize bytes.
+	// one packet where it fits. At most penstock.DefaultPageSize bytes.
 	Header func() []byte
 
 	// OnLeave is called once, when the viewer has left and the sink is not used any more: with nil after the end of
@@ -189,7 +190,7 @@ func (v *Viewer) load(c *chunk, last bool) (all bool, err error) {
 		return false, err
 	}
 	v.begin(c.off - int64(head))
-	n, err := penstock.Tee(v.own, c.pipe, c.n)
+	n, err := penstock.Tee(context.Background(), v.own, c.pipe, c.n, penstock.NonBlock)
 	if err != nil && head == 0 {
 		return false, err
 	}
@@ -263,7 +264,7 @@ func (v *Viewer) roomLocked(c *chunk) error {
 	}
 	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < c.pipe.Cap() {
 		v.dropOwn()
-		v.own = penstock.NewPipe(c.pipe.Cap()/penstock.PageSize, &v.h.arena)
+		v.own = v.h.arena.NewPipe(c.pipe.Cap() / penstock.DefaultPageSize)
 	}
 	return nil
 }
@@ -287,7 +288,7 @@ func (v *Viewer) writeHeader() (int, error) {
 // loadHeader is for a stream that ended before any data came: the header goes alone.
 func (v *Viewer) loadHeader() error {
 	if v.own == nil {
-		v.own = penstock.NewPipe(0, &v.h.arena)
+		v.own = v.h.arena.NewPipe(0)
 	}
 	_, err := v.writeHeader()
 	return err

@@ -243,7 +243,7 @@ func (s *sniffer) SpliceRead(p penstock.Conduit, n int, flags penstock.Flags) (i
 	if m > 0 && !s.seen {
 		s.seen = true
 		head := make([]byte, format.HeadSize)
-		k, _ := p.Peek(head) // what cannot be looked at has no name: Raw
+		k, _ := p.PeekInto(head) // what cannot be looked at has no name: Raw
 		s.st.noteFormat(format.Detect(head[:k], s.declared))
 	}
 	return m, err

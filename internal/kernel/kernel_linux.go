@@ -93,14 +93,17 @@ func Write(fd int, b []byte) (int, error) {
 // MaxVector bounds the buffers of one Writev: the kernel's UIO_MAXIOV.
 const MaxVector = 1024
 
-// WaitReadable waits until a descriptor can be read, is at its end, or has failed: poll(2), in a thread of its own if
-// need be. milliseconds is the longest; 0 only looks, -1 is for ever. EAGAIN is time gone by.
-func WaitReadable(fd, milliseconds int) error {
-	return wait(fd, unix.POLLIN|unix.POLLRDHUP, milliseconds)
-}
+// WaitReadable waits until a descriptor can be read, is at its end, or has failed: poll(2), in a thread of its own.
+func WaitReadable(fd int) error { return wait(fd, unix.POLLIN|unix.POLLRDHUP, -1) }
 
 // WaitWritable waits until a descriptor can be written to, or has failed.
 func WaitWritable(fd int) error { return wait(fd, unix.POLLOUT, -1) }
+
+// Readable only looks whether a read would not wait: there is something, or the end, or an error.
+func Readable(fd int) bool { return wait(fd, unix.POLLIN|unix.POLLRDHUP, 0) != unix.EAGAIN }
+
+// Writable only looks whether a write would not wait.
+func Writable(fd int) bool { return wait(fd, unix.POLLOUT, 0) != unix.EAGAIN }
 
 func wait(fd int, events int16, milliseconds int) error {
 	for {

@@ -1,0 +1,161 @@
+package penstock
+
+import (
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// Anonymous pages live in slabs outside the garbage-collected heap: pages hold no pointers, need no zeroing and no
+// scanning, and their addresses never count towards the collector's goal. A slab is cut into pages of one size.
+//
+// Slabs belong to shards, and a page goes home to the shard it came from. A pipe takes its pages from one shard, so
+// pipes on different processors share neither a lock nor a counter.
+//
+// Where the system refuses memory (or is not Linux), a slab is plain heap and everything else stays the same.
+
+// slabSize is one huge page of x86 and arm64; the system is advised to back a slab with one.
+const slabSize = MaxPageSize
+
+// maxIdle is how many bytes of slabs a shard keeps that have no page in use; more go back to the system.
+const maxIdle = 8 * slabSize
+
+// sizeClasses counts the powers of two from MinPageSize to MaxPageSize.
+const sizeClasses = 10
+
+// sizeClass returns the class of the smallest page that holds n bytes. Precondition: n <= MaxPageSize.
+func sizeClass(n int) int { return max(bits.Len(uint(n-1)), minPageBits) - minPageBits }
+
+const minPageBits = 12
+
+// slab is slabSize bytes, cut into pages of one class, with a list of those that are free.
+type slab struct {
+	shard  *shard
+	class  int
+	memory []byte
+	mapped bool // memory is the system's; else the heap's
+	pages  []page
+	free   *page
+	used   int
+
+	prev, next *slab // in its class's list, while it has free pages
+}
+
+// shard is a page allocator of its own, with its own lock.
+type shard struct {
+	mu      sync.Mutex
+	partial [sizeClasses]*slab // slabs with free pages, the most recently freed into first
+	idle    int                // bytes of slabs without a page in use
+	inUse   atomic.Int64
+
+	_ [64]byte // shards do not share a cache line
+}
+
+var (
+	shards    = make([]shard, 2*runtime.GOMAXPROCS(0))
+	nextShard atomic.Uint32
+)
+
+// pickShard returns a shard for a new pipe or arena, in turn.
+func pickShard() *shard { return &shards[nextShard.Add(1)%uint32(len(shards))] }
+
+func anonymousPages() (n int64) {
+	for i := range shards {
+		n += shards[i].inUse.Load()
+	}
+	return n
+}
+
+// get returns a page of the class with one reference, the caller's. Its bytes are whatever they were.
+func (s *shard) get(class int) *page {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl := s.partial[class]
+	if sl == nil {
+		sl = newSlab(s, class)
+		s.idle += len(sl.memory)
+		s.linkLocked(sl)
+	}
+	if sl.used == 0 {
+		s.idle -= len(sl.memory)
+	}
+	pg := sl.free
+	sl.free, pg.next = pg.next, nil
+	sl.used++
+	if sl.free == nil {
+		s.unlinkLocked(sl)
+	}
+	s.inUse.Add(1)
+	pg.refs.Store(1)
+	return pg
+}
+
+// put takes back a page that nobody holds.
+func (s *shard) put(pg *page) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inUse.Add(-1)
+	sl := pg.home
+	if sl.free == nil {
+		s.linkLocked(sl)
+	}
+	pg.next, sl.free = sl.free, pg
+	sl.used--
+	if sl.used > 0 {
+		return
+	}
+	if s.idle+len(sl.memory) > maxIdle {
+		s.unlinkLocked(sl)
+		sl.destroy()
+		return
+	}
+	s.idle += len(sl.memory)
+}
+
+func (s *shard) linkLocked(sl *slab) {
+	first := s.partial[sl.class]
+	sl.prev, sl.next = nil, first
+	if first != nil {
+		first.prev = sl
+	}
+	s.partial[sl.class] = sl
+}
+
+func (s *shard) unlinkLocked(sl *slab) {
+	if sl.prev != nil {
+		sl.prev.next = sl.next
+	} else {
+		s.partial[sl.class] = sl.next
+	}
+	if sl.next != nil {
+		sl.next.prev = sl.prev
+	}
+	sl.prev, sl.next = nil, nil
+}
+
+func newSlab(s *shard, class int) *slab {
+	sl := &slab{shard: s, class: class}
+	if sl.memory = mapMemory(slabSize); sl.memory != nil {
+		sl.mapped = true
+	} else {
+		sl.memory = make([]byte, max(MinPageSize<<class, 64<<10))
+	}
+	size := MinPageSize << class
+	sl.pages = make([]page, len(sl.memory)/size)
+	for i := range sl.pages {
+		pg := &sl.pages[i]
+		pg.data = sl.memory[i*size : (i+1)*size : (i+1)*size]
+		pg.home = sl
+		pg.next, sl.free = sl.free, pg
+	}
+	return sl
+}
+
+// destroy gives the memory back. Precondition: no page is in use.
+func (sl *slab) destroy() {
+	if sl.mapped {
+		unmapMemory(sl.memory)
+	}
+	sl.memory, sl.pages, sl.free = nil, nil, nil
+}

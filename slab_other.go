@@ -1,0 +1,6 @@
+//go:build !linux
+
+package penstock
+
+func mapMemory(int) []byte { return nil }
+func unmapMemory([]byte)   {}

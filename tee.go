@@ -1,0 +1,182 @@
+package penstock
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"syscall"
+)
+
+// Tee duplicates up to n bytes from the head of src to dst, consuming nothing, and returns how many. It waits for the
+// first byte and for room for it, never for more; with NonBlock not at all. It begins at the head each time and copies
+// what fits: who needs all of it checks the count. At the end of the source its error is io.EOF.
+//
+// Between pipes of one backing each page gets one more reference, and the copies lose the merge and gift flags; between
+// backings the bytes are copied. (tee(2))
+func Tee(ctx context.Context, dst, src Conduit, n int, flags Flags) (int, error) {
+	if n == 0 {
+		return 0, nil
+	}
+	if n < 0 {
+		return 0, opErr("tee", SidePipe, "", syscall.EINVAL)
+	}
+	if d, ok := dst.(*Pipe); ok {
+		if s, ok := src.(*Pipe); ok {
+			return teePages(ctx, d, s, n, flags)
+		}
+	}
+	return patiently(ctx, "tee", dst, src, flags, func() (int, error) { return teeBetween(dst, src, n) })
+}
+
+func teePages(ctx context.Context, dst, src *Pipe, n int, flags Flags) (int, error) {
+	if dst == src {
+		return 0, opErr("tee", SidePipe, PathPages, syscall.EINVAL)
+	}
+	for {
+		lockBoth(dst, src)
+		linked := 0
+		if dst.writableLocked() == nil && src.fault == nil && !src.readClosed {
+			linked = linkLocked(dst, src, n)
+		}
+		src.mu.Unlock()
+		dst.mu.Unlock()
+		if linked > 0 {
+			return linked, nil
+		}
+		if err := prepare(ctx, "tee", dst, src, flags); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// linkLocked pushes a duplicate of each buffer of the first n bytes, while there are slots. (link_pipe)
+func linkLocked(dst, src *Pipe, n int) (linked int) {
+	for i := src.tail; linked < n && i != src.head && !dst.fullLocked(); i++ {
+		from := src.slot(i)
+		b := from.dup(0, uint32(min(int(from.length), n-linked)))
+		dst.pushLocked(b)
+		linked += b.Len()
+	}
+	return linked
+}
+
+// OutputError says which of several outputs it was.
+type OutputError struct {
+	Output int // its index among the destinations
+	Err    error
+}
+
+// Error reads "output 2: cause".
+func (e *OutputError) Error() string { return fmt.Sprintf("output %d: %v", e.Output, e.Err) }
+
+// Unwrap returns the cause.
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// TeeMany is Tee into several pipes in step: each gets the same run of bytes, of at most n, or none gets any. The run is
+// as long as the output with the least room allows. An output that is full or closed is named by an [OutputError] inside
+// the *OpError; nothing has moved then. It is for memory pipes, all of them different.
+func TeeMany(ctx context.Context, dsts []*Pipe, src *Pipe, n int, flags Flags) (int, error) {
+	if n == 0 || len(dsts) == 0 {
+		return 0, nil
+	}
+	all := append(slices.Clone(dsts), src)
+	slices.SortFunc(all, func(a, b *Pipe) int { return int(a.id) - int(b.id) })
+	if n < 0 || len(slices.Compact(slices.Clone(all))) < len(all) {
+		return 0, opErr("tee", SidePipe, PathPages, syscall.EINVAL)
+	}
+	for {
+		for _, p := range all {
+			p.mu.Lock()
+		}
+		linked := linkAllLocked(dsts, src, n)
+		for _, p := range all {
+			p.mu.Unlock()
+		}
+		if linked > 0 {
+			return linked, nil
+		}
+		var end error
+		for i, dst := range dsts {
+			err := prepare(ctx, "tee", dst, src, flags)
+			if side, _ := SideOf(err); err != nil && side == SideSink {
+				return 0, opErr("tee", SideSink, PathPages, &OutputError{i, rootCause(err)})
+			}
+			if err != nil && !(src.ended() && len(dsts) > 1) {
+				return 0, err
+			}
+			end = err
+		}
+		if end != nil {
+			return 0, end
+		}
+	}
+}
+
+// linkAllLocked links as many of the first n bytes as every output has slots for.
+func linkAllLocked(dsts []*Pipe, src *Pipe, n int) (linked int) {
+	if src.fault != nil || src.readClosed {
+		return 0
+	}
+	for _, dst := range dsts {
+		if dst.writableLocked() != nil || dst.fullLocked() {
+			return 0
+		}
+		fits, slots := 0, dst.limit-(dst.head-dst.tail)-dst.reserved
+		for i := src.tail; i != src.head && slots > 0 && fits < n; i++ {
+			fits += int(src.slot(i).length)
+			slots--
+		}
+		n = min(n, fits)
+	}
+	for _, dst := range dsts {
+		linked = linkLocked(dst, src, n)
+	}
+	return linked
+}
+
+func rootCause(err error) error {
+	if op, ok := err.(*OpError); ok {
+		return op.Err
+	}
+	return err
+}
+
+// ended tells whether all that will ever come has been taken out.
+func (p *Pipe) ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.emptyLocked() && p.writeClosed
+}
+
+// teeBetween duplicates without waiting.
+func teeBetween(dst, src Conduit, n int) (int, error) {
+	switch s := src.(type) {
+	case *Pipe:
+		return writeOut("tee", dst.(*KernelPipe), s, n)
+	case *KernelPipe:
+		switch d := dst.(type) {
+		case *Pipe:
+			return teeIn(d, s, n)
+		case *KernelPipe:
+			return teeKernel(d, s, n)
+		}
+	}
+	panic("penstock: a Conduit of no known backing")
+}
+
+// teeIn copies by way of a side pipe, which tee fills and readIn empties.
+func teeIn(dst *Pipe, src *KernelPipe, n int) (int, error) {
+	side, err := NewKernelPipe(src.Cap())
+	if err != nil {
+		return 0, err
+	}
+	defer side.Close()
+	if n, err = teeKernel(side, src, n); err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return readIn(dst, side, n)
+}
