@@ -146,9 +146,7 @@ func (p *Pipe) settleLocked(n int) {
 
 func (p *Pipe) unclaimLocked() {
 	p.claimed = false
-	if !p.emptyLocked() || p.writeClosed {
-		p.readable.wakeLocked()
-	}
+	p.readable.wakeLocked()
 }
 
 // faulted makes a page's error the pipe's: readers stop before that page and writers are refused, until it has been

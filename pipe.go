@@ -172,9 +172,7 @@ func (p *Pipe) write(ctx context.Context, b []byte, flags Flags) (n int, err err
 		}
 		n += p.appendLocked(b[n:])
 	}
-	if !p.fullLocked() {
-		p.writable.wakeLocked() // chain: one waiter wakes the next while there is room
-	}
+	p.chainWritersLocked()
 	return n, nil
 }
 
@@ -197,6 +195,7 @@ func (p *Pipe) mergeLocked(b []byte) int {
 	copy(pg.data[end:], b[:odd])
 	last.length += uint32(odd)
 	p.in += int64(odd)
+	p.readable.wakeLocked()
 	return odd
 }
 
@@ -260,9 +259,7 @@ func (p *Pipe) read(ctx context.Context, b []byte, flags Flags) (n int, err erro
 		}
 		p.dropLocked(m)
 	}
-	if !p.emptyLocked() {
-		p.readable.wakeLocked()
-	}
+	p.chainReadersLocked()
 	return n, nil
 }
 
@@ -283,8 +280,8 @@ func (p *Pipe) dropLocked(n int) {
 		p.fault = nil
 		freed = true
 	}
-	if freed && !p.fullLocked() {
-		p.writable.wakeLocked()
+	if freed {
+		p.chainWritersLocked()
 	}
 }
 
@@ -375,121 +372,4 @@ func (p *Pipe) awaitDataLocked(ctx context.Context, flags Flags) error {
 			return err
 		}
 	}
-}
-
-// readError and writeError make of a cause the error that the caller gets: the end is bare, would-block is made once,
-// and a fault is told as it is.
-func (p *Pipe) readError(op string, err error) error { return p.wrap(op, err, p.out) }
-
-func (p *Pipe) writeError(op string, err error) error { return p.wrap(op, err, p.in) }
-
-func (p *Pipe) wrap(op string, err error, offset int64) error {
-	switch {
-	case err == io.EOF && p.endErr != nil:
-		return p.endErr
-	case err == io.EOF:
-		return err
-	case err == ErrWouldBlock && op == "read":
-		return errReadWouldBlock
-	case err == ErrWouldBlock && op == "write":
-		return errWriteWouldBlock
-	}
-	if fault, ok := err.(*OpError); ok {
-		return fault
-	}
-	return &OpError{Op: op, Side: SidePipe, Offset: offset, Err: err}
-}
-
-// CloseWrite says that no more will be written: readers drain what is there and then get io.EOF.
-func (p *Pipe) CloseWrite() error { return p.CloseWithError(nil) }
-
-// CloseWithError is CloseWrite, but for the error that readers get in place of io.EOF when they have drained what is
-// there. The first call decides.
-func (p *Pipe) CloseWithError(err error) error {
-	p.mu.Lock()
-	defer p.unlock()
-	if p.writeClosed {
-		return nil
-	}
-	p.writeClosed, p.endErr = true, err
-	p.dropSpareLocked()
-	p.wakeAllLocked()
-	return nil
-}
-
-// CloseRead says that no more will be read: what is held is released, and writers get EPIPE.
-func (p *Pipe) CloseRead() error {
-	p.mu.Lock()
-	defer p.unlock()
-	p.closeReadLocked()
-	return nil
-}
-
-func (p *Pipe) closeReadLocked() {
-	if p.readClosed {
-		return
-	}
-	p.readClosed = true
-	p.dropLocked(p.heldLocked())
-	p.dropSpareLocked()
-	p.dropSpaceLocked()
-	p.interruptLocked(io.ErrClosedPipe)
-	if p.watch != nil {
-		p.watch(io.ErrClosedPipe)
-	}
-	p.wakeAllLocked()
-}
-
-func (p *Pipe) dropSpareLocked() {
-	if p.spare != nil {
-		p.spare.Release()
-		p.spare = nil
-	}
-}
-
-// Close closes both ends and releases what is held. It may be called again.
-func (p *Pipe) Close() error {
-	p.mu.Lock()
-	defer p.unlock()
-	p.closeReadLocked()
-	if !p.writeClosed {
-		p.writeClosed = true
-		p.wakeAllLocked()
-	}
-	p.stopTimersLocked()
-	p.creditLocked()
-	return nil
-}
-
-func (p *Pipe) awaitReadable(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.unlock()
-	if err := p.awaitDataLocked(ctx, 0); err != nil {
-		return blame("splice", SideSource, p.readError("splice", err))
-	}
-	return nil
-}
-
-func (p *Pipe) awaitWritable(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.unlock()
-	if err := p.awaitRoomLocked(ctx, 0); err != nil {
-		return blame("splice", SideSink, p.writeError("splice", err))
-	}
-	return nil
-}
-
-func (p *Pipe) whyEmpty() error {
-	p.mu.Lock()
-	defer p.unlock()
-	if err := p.awaitDataLocked(now, NonBlock); err != nil {
-		return blame("splice", SideSource, p.readError("splice", err))
-	}
-	return errSourceWouldBlock // it has just been filled
-}
-
-// wakeAllLocked is for what changes a state for good.
-func (p *Pipe) wakeAllLocked() {
-	p.readable.wakeAllLocked()
-	p.writable.wakeAllLocked()
 }

@@ -126,9 +126,7 @@ func (p *Pipe) Resize(slots int) error {
 	}
 	p.moveRingLocked(slots)
 	p.limit = uint(slots)
-	if !p.fullLocked() {
-		p.writable.wakeLocked()
-	}
+	p.chainWritersLocked()
 	return nil
 }
 

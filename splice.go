@@ -82,7 +82,7 @@ func lockBoth(a, b *Pipe) {
 
 // moveLocked moves buffers while there are some, and slots for them.
 func moveLocked(dst, src *Pipe, n int) (moved int) {
-	if dst.writableLocked() != nil || src.claimed || src.fault != nil || src.readable.expired {
+	if dst.writableLocked() != nil || src.claimed || !src.givesLocked() {
 		return 0
 	}
 	freed := false
@@ -101,35 +101,56 @@ func moveLocked(dst, src *Pipe, n int) (moved int) {
 		dst.pushLocked(b)
 		moved += int(b.length)
 	}
-	if freed && !src.fullLocked() {
-		src.writable.wakeLocked()
+	if freed {
+		src.chainWritersLocked()
 	}
+	src.chainReadersLocked()
+	dst.chainWritersLocked()
 	return moved
 }
 
-// prepare waits until the source has something and then until the destination has room, in the kernel's order
-// (ipipe_prep, opipe_prep), and returns the reason why neither will come. What it has seen may be gone again.
+// givesLocked tells whether the first bytes may be had, if there are some.
+func (p *Pipe) givesLocked() bool { return !p.readClosed && !p.readable.expired && p.fault == nil }
+
+// prepare waits until the source has something and then until the destination has room, in the kernel's order, and
+// returns the reason why neither will come. What it has seen may be gone again.
 func prepare(ctx context.Context, op string, dst, src *Pipe, flags Flags) error {
+	end, err := prepareSource(ctx, op, src, flags)
+	if err == nil {
+		err = prepareSink(ctx, op, dst, flags)
+	}
+	if err == nil {
+		err = end
+	}
+	return err
+}
+
+// prepareSource waits for a buffer. The end of the stream is told apart: it does not matter as long as the destination
+// has to be waited for. (ipipe_prep)
+func prepareSource(ctx context.Context, op string, src *Pipe, flags Flags) (end, err error) {
 	src.mu.Lock()
-	err := src.awaitDataLocked(ctx, flags)
-	if err != nil {
-		err = src.readError(op, err)
+	defer src.unlock()
+	err = src.awaitDataLocked(ctx, flags)
+	switch {
+	case err == io.EOF:
+		return src.readError(op, err), nil
+	case err != nil:
+		return nil, blame(op, SideSource, src.readError(op, err))
+	default:
+		src.readable.wakeLocked() // nothing has been taken so far: another may be faster
+		return nil, nil
 	}
-	ended := src.emptyLocked() && src.writeClosed && !src.readClosed
-	src.unlock()
-	if err != nil && !ended {
-		return blame(op, SideSource, err)
-	}
+}
+
+// prepareSink waits for a slot. (opipe_prep)
+func prepareSink(ctx context.Context, op string, dst *Pipe, flags Flags) error {
 	dst.mu.Lock()
-	derr := dst.awaitRoomLocked(ctx, flags)
-	if derr != nil {
-		derr = dst.writeError(op, derr)
+	defer dst.unlock()
+	if err := dst.awaitRoomLocked(ctx, flags); err != nil {
+		return blame(op, SideSink, dst.writeError(op, err))
 	}
-	dst.unlock()
-	if derr != nil {
-		return blame(op, SideSink, derr)
-	}
-	return err // io.EOF, if anything
+	dst.writable.wakeLocked()
+	return nil
 }
 
 // blame gives a pipe's own error the side that the pipe is of in this transfer.

@@ -36,7 +36,7 @@ func teePages(ctx context.Context, dst, src *Pipe, n int, flags Flags) (int, err
 	for {
 		lockBoth(dst, src)
 		linked := 0
-		if dst.writableLocked() == nil && src.fault == nil && !src.readClosed {
+		if dst.writableLocked() == nil && src.givesLocked() {
 			linked = linkLocked(dst, src, n)
 		}
 		src.mu.Unlock()
@@ -58,6 +58,8 @@ func linkLocked(dst, src *Pipe, n int) (linked int) {
 		dst.pushLocked(b)
 		linked += b.Len()
 	}
+	src.chainReadersLocked()
+	dst.chainWritersLocked()
 	return linked
 }
 
@@ -96,16 +98,14 @@ func TeeMany(ctx context.Context, dsts []*Pipe, src *Pipe, n int, flags Flags) (
 		if linked > 0 {
 			return linked, nil
 		}
-		var end error
+		end, err := prepareSource(ctx, "tee", src, flags)
+		if err != nil {
+			return 0, err
+		}
 		for i, dst := range dsts {
-			err := prepare(ctx, "tee", dst, src, flags)
-			if side, _ := SideOf(err); err != nil && side == SideSink {
+			if err := prepareSink(ctx, "tee", dst, flags); err != nil {
 				return 0, opErr("tee", SideSink, PathPages, &OutputError{i, rootCause(err)})
 			}
-			if err != nil && !(src.ended() && len(dsts) > 1) {
-				return 0, err
-			}
-			end = err
 		}
 		if end != nil {
 			return 0, end
@@ -115,7 +115,7 @@ func TeeMany(ctx context.Context, dsts []*Pipe, src *Pipe, n int, flags Flags) (
 
 // linkAllLocked links as many of the first n bytes as every output has slots for.
 func linkAllLocked(dsts []*Pipe, src *Pipe, n int) (linked int) {
-	if src.fault != nil || src.readClosed {
+	if !src.givesLocked() {
 		return 0
 	}
 	for _, dst := range dsts {
@@ -140,13 +140,6 @@ func rootCause(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-// ended tells whether all that will ever come has been taken out.
-func (p *Pipe) ended() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.emptyLocked() && p.writeClosed
 }
 
 // teeBetween duplicates without waiting.

@@ -36,6 +36,7 @@ func Vmsplice(ctx context.Context, p *Pipe, b []byte, released func(), flags Fla
 	} else {
 		p.pushLocked(Buffer{page: foreignPage(b, true, released), length: uint32(len(b))})
 	}
+	p.chainWritersLocked()
 	return len(b), nil
 }
 
@@ -51,6 +52,7 @@ func (p *Pipe) Push(ctx context.Context, b Buffer, flags Flags) error {
 		return blame("push", SidePipe, p.writeError("push", err))
 	}
 	p.pushLocked(b)
+	p.chainWritersLocked()
 	return nil
 }
 
@@ -76,12 +78,8 @@ func (p *Pipe) Pull(ctx context.Context, n int, flags Flags) (Buffer, error) {
 	*head = Buffer{}
 	p.tail++
 	p.out += int64(b.length)
-	if !p.fullLocked() {
-		p.writable.wakeLocked()
-	}
-	if !p.emptyLocked() {
-		p.readable.wakeLocked()
-	}
+	p.chainWritersLocked()
+	p.chainReadersLocked()
 	return b, nil
 }
 
@@ -101,9 +99,7 @@ func (p *Pipe) unreadLocked(bufs []Buffer) error {
 		}
 	}
 	for p.claimed && !p.readClosed {
-		if err := p.waitLocked(context.Background(), &p.readable); err != nil {
-			return err
-		}
+		p.waitAnyLocked(&p.readable)
 	}
 	if p.readClosed {
 		return opErr("unread", SidePipe, PathPages, syscall.EPIPE)

@@ -117,6 +117,30 @@ func (p *Pipe) waitLocked(ctx context.Context, q *waitQueue) (err error) {
 	return err
 }
 
+// waitAnyLocked gives up the pipe's lock until anything is signalled, without taking the place of one who was to be
+// woken by that. It is for those who wait for more than there is, or for less.
+func (p *Pipe) waitAnyLocked(q *waitQueue) {
+	changed := q.pollLocked(false)
+	p.unlock()
+	<-changed
+	p.mu.Lock()
+}
+
+// chainReadersLocked and chainWritersLocked wake one more, if there is something left for it: whoever was woken and
+// leaves something wakes the next.
+
+func (p *Pipe) chainReadersLocked() {
+	if !p.emptyLocked() {
+		p.readable.wakeLocked()
+	}
+}
+
+func (p *Pipe) chainWritersLocked() {
+	if !p.fullLocked() {
+		p.writable.wakeLocked()
+	}
+}
+
 // SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.
 func (p *Pipe) SetDeadline(t time.Time) error {
 	err := p.SetReadDeadline(t)

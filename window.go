@@ -125,9 +125,7 @@ func (p *Pipe) Peek(n int) ([]byte, error) {
 			}
 		}
 		if p.heldLocked() < n && !p.writeClosed && !p.fullLocked() {
-			if err := p.waitLocked(context.Background(), &p.readable); err != nil {
-				return nil, err
-			}
+			p.waitAnyLocked(&p.readable)
 			continue
 		}
 		if err := p.gatherLocked(min(n, p.heldLocked())); err != nil {
@@ -259,9 +257,7 @@ func (p *Pipe) Commit(n int) error {
 	if p.readClosed {
 		p.space.release()
 	}
-	if !p.fullLocked() {
-		p.writable.wakeLocked()
-	}
+	p.chainWritersLocked()
 	return nil
 }
 
@@ -277,6 +273,7 @@ func (p *Pipe) extendLocked(n int) bool {
 	last.length += uint32(n)
 	p.space.off += n
 	p.in += int64(n)
+	p.readable.wakeLocked()
 	return true
 }
 
