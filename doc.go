@@ -2,29 +2,72 @@
 // copying where that can be avoided, without losing a byte where something fails, and always saying which way the bytes
 // went and which side failed.
 //
-//	            SpliceRead              Tee                SpliceWrite
-//	Source ────────────────▶ Conduit ────────▶ Conduit ────────────────▶ Sink
-//	socket, file,            Pipe or            the same pages,          socket, file,
-//	io.Reader                KernelPipe         one reference more       io.Writer
+//	              Pipe                                       Pipe
+//	         ┌──┬──┬──┬──┬──┐                           ┌──┬──┬──┬──┬──┐
+//	source ─▶│  │  │█▒│██│██│── Splice moves buffers ──▶│  │  │  │  │██│─▶ sink
+//	         └──┴──┴┼─┴┼─┴┼─┘   Tee duplicates them     └──┴──┴──┴──┴┼─┘
+//	                │  │  └──────────────────┐   ┌───────────────────┘
+//	                ▼  ▼                     ▼   ▼
+//	             ┌────┬────┐                ┌─────┐   pages, with a count of who holds each: the pipe's own,
+//	             │page│page│                │page │   lent or given by the caller, a file's with its read
+//	             └────┴────┘                └─────┘   in flight, a window that is mapped to be looked at
 //
 // # The pipe is the buffer
 //
-// A pipe is a circular list of reference-counted page buffers. Splicing moves references in and out of it; teeing
-// duplicates them. There are two backings with one set of verbs, and [Conduit] stands for either:
+// A pipe is a circular list of reference-counted page buffers. It is what sits between a source and a sink, and it outlives
+// either: a transfer can be interrupted at any time, and what has left the source and has not reached the sink is still in
+// the pipe. The idea is Larry McVoy's and Linus Torvalds's; so are the verbs:
 //
-//   - [Pipe] lives in this process's memory and runs everywhere.
-//   - [KernelPipe] is pipe(2) on Linux: the data never enters the process.
+//   - [Splice] moves data between a pipe and anything, other pipes included.
+//   - [Tee] and [TeeMany] duplicate what a pipe holds into others, without consuming it.
+//   - [Vmsplice] lends the caller's memory to a pipe, and says when it is free again.
+//   - [Pipe.Pull], [Pipe.Push] and [Pipe.Unread] handle buffers one by one; [Page] is what a buffer may lie on.
+//   - [Pipe.Peek] and [Pipe.Discard] show and consume, [Pipe.Reserve] and [Pipe.Commit] offer space and take it.
+//   - Read and Write work on either end, and the other end need not know.
+//
+// There are two backings with one set of verbs, and [Conduit] stands for either: [Pipe] lives in this process's memory and
+// runs everywhere; [KernelPipe] is pipe(2) on Linux, and the data never enters the process.
 //
 // [SourceOf] and [SinkOf] make a [Source] and a [Sink] of whatever can be read and written, once per connection, and
 // choose the fastest way that the two sides allow. What was chosen, and why, is told by [Sink.Path] and [Source.Path].
 //
+// # Who waits for what
+//
+// A call waits for the first byte and for room for it, and returns as soon as it has moved something; only Write goes on
+// until all is written. Deadlines and contexts end every wait in a memory pipe. With [NonBlock], and in TryRead and
+// TryWrite, nothing waits: [ErrWouldBlock] comes with the side that it would have waited for. [Pipe.Readable] and
+// [Pipe.Writable] are for select.
+//
+// # Errors
+//
+// Every error but the end of a stream, which is a bare io.EOF, is an [*OpError]: it has the side that failed, and
+// errors.Is sees through it to EPIPE, EAGAIN, EINVAL, os.ErrDeadlineExceeded, a context's cause, or whatever a source or
+// a sink said.
+//
 // # Ownership
 //
-// Whoever opens a pipe closes it. A [Pool] lends kernel pipes and takes them back; it is the bound on what the process
-// holds of the user's pipe budget. Pages are reference-counted and never seen by callers: nobody can write to a page
-// that somebody else can read.
+// Whoever opens a pipe closes it: its pages are outside the garbage-collected heap, and only Close gives them back. A
+// [Pool] lends kernel pipes and takes them back; it is the bound on what the process holds of the user's pipe budget. A
+// [Quota] bounds memory pipes. What is in a buffer is read-only for everybody but a sole owner, who gets it with
+// [Buffer.Steal]; [Stability] says who else may write to it, and [Buffer.Stabilise] makes sure that nobody does.
+//
+// # Differences from the kernel
+//
+// The rules of a [Pipe] with pages of 4 KiB are those of Linus's pipes as Linux has them today, compared by test, but for
+// these:
+//
+//	a read of a closed read end, a write    EBADF                   io.ErrClosedPipe: there is no descriptor
+//	to a closed write end
+//	a short TryWrite                        the count               the count and ErrWouldBlock, as io.Writer wants it
+//	the end, in any verb                    0                       io.EOF
+//	a closed read end                       what is in the pipe     is released at once: nobody can read it, and
+//	                                        stays until both are    lenders want it back
+//	vmsplice                                a slot per page         one slot, however long
+//	Unread, Refill, Peek across pages       -                       the kernel has no such thing
+//	pages truncated away                    counted as no bytes     ErrTruncated on both sides, until replaced
 //
 // # Who should use something else
 //
-// One copy from one reader to one writer, with nothing to be recovered when it fails, is [io.Copy]; it splices too.
+// One copy from one reader to one writer, with nothing to be recovered when it fails, is [io.Copy]; it splices too. Two
+// goroutines that hand over whole values want a channel. [io.Pipe] is enough where the writer may wait for each read.
 package penstock

@@ -10,11 +10,10 @@ import (
 
 // flightPage is a page of a file whose read is in flight. It is in a pipe before its bytes are; Confirm waits for them.
 type flightPage struct {
-	*page                // the memory, with the reference of the buffers; the reader has one of its own
-	landed chan struct{} // closed when the read is over; err and n are set then
-	n      int
-	err    error
-	want   int
+	*page                // the memory, with the references of the buffers and one of the read in flight
+	landed chan struct{} // closed when the read is over
+	err    error         // its outcome, set before that
+	want   int           // bytes
 }
 
 func (f *flightPage) Confirm(ctx context.Context) error {

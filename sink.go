@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"io"
+	"net"
 	"time"
 )
 
@@ -25,6 +26,17 @@ func SinkOf(w io.Writer) Sink {
 type writerSink struct {
 	w    io.Writer
 	loan loan
+	vec  net.Buffers
+}
+
+// vectored returns w if it writes several buffers at once (writev), by way of the standard library.
+func vectored(w io.Writer) (io.Writer, bool) {
+	switch w.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return w, true
+	default:
+		return nil, false
+	}
 }
 
 func (s *writerSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
@@ -52,6 +64,13 @@ func (s *writerSink) fromPages(p *Pipe, n int, flags Flags) (done int, err error
 		return 0, err
 	}
 	defer func() { s.loan.settle(done) }()
+	if conn, ok := vectored(s.w); ok && len(s.loan.views) > 1 {
+		s.vec = append(s.vec[:0], s.loan.views...)
+		rest := s.vec // which WriteTo consumes
+		m, err := rest.WriteTo(conn)
+		clear(s.vec)
+		return int(m), opErr("splice", SideSink, PathPages, err)
+	}
 	for _, b := range s.loan.views {
 		m, err := writeAll(s.w, b)
 		done += m
