@@ -40,8 +40,8 @@ func (f *flightPage) read(r io.ReaderAt, off int64) {
 	default:
 		f.err = err
 	}
-	close(f.landed)
 	f.page.Release()
+	close(f.landed)
 }
 
 // ReadAhead is a Source of the bytes of r from off on, n of them, or all to its present end if n is negative and r tells

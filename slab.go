@@ -21,6 +21,9 @@ const slabSize = MaxPageSize
 // maxIdle is how many bytes of slabs a shard keeps that have no page in use; more go back to the system.
 const maxIdle = 8 * slabSize
 
+// heapSlabSize is smaller, because a heap that is asked for huge blocks collects garbage for them.
+const heapSlabSize = 64 << 10
+
 // sizeClasses counts the powers of two from MinPageSize to MaxPageSize.
 const sizeClasses = 10
 
@@ -48,6 +51,8 @@ type shard struct {
 	partial [sizeClasses]*slab // slabs with free pages, the most recently freed into first
 	idle    int                // bytes of slabs without a page in use
 	inUse   atomic.Int64
+
+	heapOnly bool // as if the system had no memory to map
 
 	_ [64]byte // shards do not share a cache line
 }
@@ -136,10 +141,11 @@ func (s *shard) unlinkLocked(sl *slab) {
 
 func newSlab(s *shard, class int) *slab {
 	sl := &slab{shard: s, class: class}
-	if sl.memory = mapMemory(slabSize); sl.memory != nil {
-		sl.mapped = true
-	} else {
-		sl.memory = make([]byte, max(MinPageSize<<class, 64<<10))
+	if !s.heapOnly {
+		sl.memory = mapMemory(slabSize)
+	}
+	if sl.mapped = sl.memory != nil; !sl.mapped {
+		sl.memory = make([]byte, max(MinPageSize<<class, heapSlabSize))
 	}
 	size := MinPageSize << class
 	sl.pages = make([]page, len(sl.memory)/size)
