@@ -1,7 +1,7 @@
 # Needs Go and nothing else: "make test" installs or names what tests use
 # besides, and the developer tools are pinned in tools/go.mod.
 
-.PHONY: help run build test lint fmt bench clean
+.PHONY: help run build test soak lint fmt bench clean
 
 ARGS =
 
@@ -34,6 +34,12 @@ test: ## install or name what the tests use, then run them all, under the race d
 	@scripts/setup-tests
 	scripts/go-test -vet=off -count=1 -timeout $(TIMEOUT) $(ARGS) ./...
 	cd bench && go vet ./... && go test -vet=off -count=1 -timeout $(TIMEOUT) ./...
+
+# How long "make soak" goes on.
+SOAK = 10m
+
+soak: ## compare the pipe with the kernel's for a while (SOAK= sets how long)
+	PENSTOCK_SOAK=$(SOAK) go test -vet=off -count=1 -timeout 0 -v -run TestPipeDoesWhatTheKernelDoes $(ARGS) .
 
 lint: ## check format, vet, staticcheck, other platforms, modules, dependencies and names
 	scripts/lint-format

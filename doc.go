@@ -57,11 +57,12 @@
 // these:
 //
 //	a read of a closed read end, a write    EBADF                   io.ErrClosedPipe: there is no descriptor
-//	to a closed write end
+//	to a closed write end                                           (and a length of 0 is never an error)
 //	a short TryWrite                        the count               the count and ErrWouldBlock, as io.Writer wants it
 //	the end, in any verb                    0                       io.EOF
 //	a closed read end                       what is in the pipe     is released at once: nobody can read it, and
 //	                                        stays until both are    lenders want it back
+//	F_SETPIPE_SZ of 0                       one page                EINVAL: Resize counts slots
 //	vmsplice                                a slot per page         one slot, however long
 //	Unread, Refill, Peek across pages       -                       the kernel has no such thing
 //	pages truncated away                    counted as no bytes     ErrTruncated on both sides, until replaced

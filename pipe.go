@@ -93,9 +93,6 @@ func OpenPipe(c PipeConfig) (*Pipe, error) {
 	if c.Slots < 0 || c.Slots > maxSlots || c.PageSize < 0 || c.PageSize > MaxPageSize {
 		return nil, opErr("open", SidePipe, "", syscall.EINVAL)
 	}
-	if c.Slots == 0 {
-		c.Slots = DefaultSlots
-	}
 	p := newPipe(c)
 	if err := p.charge(); err != nil {
 		return nil, opErr("open", SidePipe, "", err)
@@ -107,6 +104,7 @@ func newPipe(c PipeConfig) *Pipe {
 	if c.Slots <= 0 {
 		c.Slots = DefaultSlots
 	}
+	c.Slots = min(c.Slots, maxSlots)
 	if c.PageSize <= 0 {
 		c.PageSize = DefaultPageSize
 	}
@@ -158,7 +156,7 @@ func (p *Pipe) TryWrite(b []byte) (int, error) { return p.write(context.Backgrou
 
 func (p *Pipe) write(ctx context.Context, b []byte, flags Flags) (n int, err error) {
 	if len(b) == 0 {
-		return 0, nil // before anything is looked at, as in the kernel
+		return 0, nil // before anything is looked at
 	}
 	p.mu.Lock()
 	defer p.unlock()
@@ -311,8 +309,19 @@ func (p *Pipe) unlock() {
 		p.mu.Unlock()
 		return
 	}
+	p.unlockAndRelease()
+}
+
+func (p *Pipe) unlockAndRelease() {
+	var few [4]Buffer
 	gone := p.gone
-	p.gone = nil
+	if len(gone) <= len(few) {
+		n := copy(few[:], gone)
+		clear(gone)
+		gone, p.gone = few[:n], gone[:0]
+	} else {
+		p.gone = nil
+	}
 	p.mu.Unlock()
 	releaseAll(gone)
 }
@@ -320,10 +329,10 @@ func (p *Pipe) unlock() {
 // writableLocked is the error of an end that takes nothing any more, nil if it does.
 func (p *Pipe) writableLocked() error {
 	switch {
+	case p.writeClosed:
+		return io.ErrClosedPipe // the caller's own end is looked at first
 	case p.readClosed:
 		return syscall.EPIPE
-	case p.writeClosed:
-		return io.ErrClosedPipe
 	case p.writable.expired:
 		return os.ErrDeadlineExceeded
 	case p.fault != nil:

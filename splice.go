@@ -115,6 +115,9 @@ func (p *Pipe) givesLocked() bool { return !p.readClosed && !p.readable.expired 
 // prepare waits until the source has something and then until the destination has room, in the kernel's order, and
 // returns the reason why neither will come. What it has seen may be gone again.
 func prepare(ctx context.Context, op string, dst, src *Pipe, flags Flags) error {
+	if err := dst.ownEnd(op); err != nil {
+		return err
+	}
 	end, err := prepareSource(ctx, op, src, flags)
 	if err == nil {
 		err = prepareSink(ctx, op, dst, flags)
@@ -123,6 +126,16 @@ func prepare(ctx context.Context, op string, dst, src *Pipe, flags Flags) error 
 		err = end
 	}
 	return err
+}
+
+// ownEnd fails if the destination's write end is closed, which is a mistake and is told before the source is waited for.
+func (p *Pipe) ownEnd(op string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.writeClosed {
+		return &OpError{Op: op, Side: SideSink, Path: PathPages, Offset: p.in, Err: io.ErrClosedPipe}
+	}
+	return nil
 }
 
 // prepareSource waits for a buffer. The end of the stream is told apart: it does not matter as long as the destination

@@ -98,6 +98,11 @@ func TeeMany(ctx context.Context, dsts []*Pipe, src *Pipe, n int, flags Flags) (
 		if linked > 0 {
 			return linked, nil
 		}
+		for i, dst := range dsts {
+			if err := dst.ownEnd("tee"); err != nil {
+				return 0, opErr("tee", SideSink, PathPages, &OutputError{i, rootCause(err)})
+			}
+		}
 		end, err := prepareSource(ctx, "tee", src, flags)
 		if err != nil {
 			return 0, err
