@@ -9,6 +9,7 @@ type Arena struct {
 	mu    sync.Mutex
 	shard *shard
 	idle  frag // the page in progress while nobody is filling it
+	shut  bool // its pipe is closed: no page is kept
 }
 
 // NewPipe is the package's NewPipe, of a pipe that is of this arena.
@@ -31,7 +32,19 @@ func (a *Arena) borrow(pageSize int) frag {
 
 func (a *Arena) giveBack(f frag) {
 	a.mu.Lock()
-	f, a.idle = a.idle, f
+	if !a.shut {
+		f, a.idle = a.idle, f
+	}
+	a.mu.Unlock()
+	f.release()
+}
+
+// retire is Close for an arena that is one pipe's own: a page that is out is not kept when it comes back.
+func (a *Arena) retire() {
+	a.mu.Lock()
+	a.shut = true
+	f := a.idle
+	a.idle = frag{}
 	a.mu.Unlock()
 	f.release()
 }

@@ -47,11 +47,11 @@ type Conduit interface {
 	// Close releases both ends and what is between them.
 	Close() error
 
-	// awaitReadable waits until there is something to take out; io.EOF says that there never will be. whyEmpty tells
-	// without waiting. awaitWritable waits for room.
-	awaitReadable(ctx context.Context) error
-	awaitWritable(ctx context.Context) error
-	whyEmpty() error
+	// available waits until there is something to take out that has arrived, unless flags say NonBlock, and returns
+	// how many bytes there are. Its error at the end is io.EOF. room waits likewise until something fits. Both may be
+	// untrue the next moment.
+	available(ctx context.Context, flags Flags) (int, error)
+	room(ctx context.Context, flags Flags) error
 
 	backing() string
 }

@@ -19,10 +19,16 @@ func (p *Pipe) CloseWithError(err error) error {
 	if p.writeClosed {
 		return nil
 	}
-	p.writeClosed, p.endErr = true, err
+	p.endErr = err
+	p.closeWriteLocked()
+	return nil
+}
+
+func (p *Pipe) closeWriteLocked() {
+	p.writeClosed = true
 	p.dropSpareLocked()
 	p.wakeAllLocked()
-	return nil
+	p.closedLocked()
 }
 
 // CloseRead says that no more will be read: what is held is released, and writers get EPIPE.
@@ -41,11 +47,21 @@ func (p *Pipe) closeReadLocked() {
 	p.dropLocked(p.heldLocked())
 	p.dropSpareLocked()
 	p.dropSpaceLocked()
+	p.own.retire()
 	p.interruptLocked(io.ErrClosedPipe)
 	if p.watch != nil {
-		p.watch(io.ErrClosedPipe)
+		p.watch.cancel(nil)
 	}
 	p.wakeAllLocked()
+	p.closedLocked()
+}
+
+// closedLocked is for an end that has been closed: if it was the last, the pipe is.
+func (p *Pipe) closedLocked() {
+	if p.readClosed && p.writeClosed {
+		p.stopTimersLocked()
+		p.creditLocked()
+	}
 }
 
 func (p *Pipe) dropSpareLocked() {
@@ -61,11 +77,8 @@ func (p *Pipe) Close() error {
 	defer p.unlock()
 	p.closeReadLocked()
 	if !p.writeClosed {
-		p.writeClosed = true
-		p.wakeAllLocked()
+		p.closeWriteLocked()
 	}
-	p.stopTimersLocked()
-	p.creditLocked()
 	return nil
 }
 
@@ -98,31 +111,62 @@ func (p *Pipe) wrap(op string, err error, offset int64) error {
 	return &OpError{Op: op, Side: SidePipe, Offset: offset, Err: err}
 }
 
-func (p *Pipe) awaitReadable(ctx context.Context) error {
+func (p *Pipe) available(ctx context.Context, flags Flags) (int, error) {
 	p.mu.Lock()
 	defer p.unlock()
-	if err := p.awaitDataLocked(ctx, 0); err != nil {
-		return blame("splice", SideSource, p.readError("splice", err))
+	err := p.awaitDataLocked(ctx, flags)
+	if err == nil {
+		if _, plain := p.slot(p.tail).page.(*page); !plain {
+			err = p.arrivedLocked(ctx, flags)
+		}
 	}
-	p.readable.wakeLocked() // nothing has been taken so far: another may be faster
+	if err != nil {
+		return 0, blame("splice", SideSource, p.readError("splice", err))
+	}
+	p.chainReadersLocked() // nothing has been taken so far: another may be faster
+	return p.heldLocked(), nil
+}
+
+// arrivedLocked waits for the first buffer's bytes. It gives the lock up meanwhile.
+func (p *Pipe) arrivedLocked(ctx context.Context, flags Flags) error {
+	var l loan
+	if err := l.takeLocked(ctx, p, 1, flags); err != nil {
+		return err
+	}
+	p.mu.Unlock()
+	l.cut(0)
+	p.mu.Lock()
+	p.unclaimLocked()
 	return nil
 }
 
-func (p *Pipe) awaitWritable(ctx context.Context) error {
+func (p *Pipe) room(ctx context.Context, flags Flags) error {
 	p.mu.Lock()
 	defer p.unlock()
-	if err := p.awaitRoomLocked(ctx, 0); err != nil {
+	if err := p.awaitRoomLocked(ctx, flags); err != nil {
 		return blame("splice", SideSink, p.writeError("splice", err))
 	}
-	p.writable.wakeLocked()
+	p.chainWritersLocked()
 	return nil
 }
 
-func (p *Pipe) whyEmpty() error {
-	p.mu.Lock()
-	defer p.unlock()
-	if err := p.awaitDataLocked(now, NonBlock); err != nil {
-		return blame("splice", SideSource, p.readError("splice", err))
+// interruptible does something that only a deadline in the past ends, and sets one when ctx is done. It tells whether it
+// did; afterwards there is none.
+func interruptible(ctx context.Context, interrupt, resume func(), do func()) bool {
+	if ctx.Done() == nil {
+		do()
+		return false
 	}
-	return errSourceWouldBlock // it has just been filled
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		interrupt()
+		close(interrupted)
+	})
+	do()
+	if stop() {
+		return false
+	}
+	<-interrupted
+	resume()
+	return true
 }

@@ -3,6 +3,7 @@ package penstock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -53,7 +54,7 @@ func (f *flightPage) read(r io.ReaderAt, off int64) {
 // Into a kernel pipe the bytes are read and written.
 func ReadAhead(r io.ReaderAt, off, n int64) (Source, error) {
 	if off < 0 {
-		return nil, opErr("splice", SideSource, "", errors.New("negative offset"))
+		return nil, opErr("splice", SideSource, "", fmt.Errorf("negative offset: %w", syscall.EINVAL))
 	}
 	if n < 0 {
 		size, err := sizeOf(r)
@@ -104,7 +105,7 @@ func (s *aheadSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	if s.buf == nil {
 		s.buf = make([]byte, DefaultPageSize)
 	}
-	m, err := s.r.ReadAt(s.buf[:min(n, len(s.buf), p.Cap())], s.off)
+	m, err := s.r.ReadAt(s.buf[:min(n, len(s.buf), surelyFree(p))], s.off)
 	if m == 0 {
 		if err == io.EOF {
 			err = ErrTruncated
@@ -136,7 +137,8 @@ func (s *aheadSource) launch(p *Pipe, n int, flags Flags) (total int, err error)
 		f := &flightPage{page: p.shard.get(p.class), want: min(n-total, p.pageSize), landed: make(chan struct{})}
 		f.Get()
 		if !p.keep(Buffer{page: f, length: uint32(f.want)}) {
-			f.page.Release()
+			f.page.Release() // the read's
+			f.page.Release() // and the buffer's
 			<-s.flying
 			return total, opErr("splice", SideSink, PathPages, syscall.EPIPE)
 		}

@@ -144,24 +144,53 @@ func (p *KernelPipe) Close() error {
 	return errors.Join(p.w.closeOnce(), p.r.closeOnce())
 }
 
-func (p *KernelPipe) awaitReadable(ctx context.Context) error {
-	return opErr("splice", SideSource, PathSplice, p.r.await(ctx, syscall.RawConn.Read, kernel.Readable))
+func (p *KernelPipe) available(ctx context.Context, flags Flags) (int, error) {
+	for {
+		switch n, ended := p.held(); {
+		case n > 0:
+			return n, nil
+		case ended:
+			return 0, io.EOF
+		case flags&NonBlock != 0:
+			return 0, errSourceWouldBlock
+		}
+		if err := p.r.await(ctx, syscall.RawConn.Read, kernel.Readable); err != nil {
+			return 0, opErr("splice", SideSource, PathSplice, err)
+		}
+	}
 }
 
-func (p *KernelPipe) awaitWritable(ctx context.Context) error {
-	return opErr("splice", SideSink, PathSplice, p.w.await(ctx, syscall.RawConn.Write, kernel.Writable))
-}
-
-func (p *KernelPipe) whyEmpty() error {
+// held returns the bytes held, and whether there never will be any again.
+func (p *KernelPipe) held() (n int, ended bool) {
 	fd, ok := p.r.enter()
 	if !ok {
-		return opErr("splice", SideSource, PathSplice, os.ErrClosed)
+		return 0, false
 	}
 	defer p.r.leave()
-	if !kernel.Readable(fd) {
-		return errSourceWouldBlock
+	ended = kernel.Ended(fd) // before it is looked how much there is: something may come in between
+	n, err := kernel.Buffered(fd)
+	return n, ended && err == nil && n == 0
+}
+
+func (p *KernelPipe) room(ctx context.Context, flags Flags) error {
+	if flags&NonBlock == 0 {
+		if err := p.w.await(ctx, syscall.RawConn.Write, kernel.Writable); err != nil {
+			return opErr("splice", SideSink, PathSplice, err)
+		}
 	}
-	return io.EOF
+	fd, ok := p.w.enter()
+	if !ok {
+		return opErr("splice", SideSink, PathSplice, os.ErrClosed)
+	}
+	defer p.w.leave()
+	switch {
+	case kernel.Broken(fd):
+		return opErr("splice", SideSink, PathSplice, syscall.EPIPE)
+	case !kernel.Writable(fd):
+		return errSinkWouldBlock
+	default:
+		return nil
+	}
 }
 
 // end is one descriptor of a pipe, with the count of calls that are using its number.
@@ -295,13 +324,12 @@ func (e *end) await(ctx context.Context, wait func(syscall.RawConn, func(uintptr
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = f.SetDeadline(past) })
-	err = wait(raw, func(fd uintptr) bool { return ready(int(fd)) })
-	if !stop() && ctx.Err() != nil {
-		_ = f.SetDeadline(time.Time{})
-		if err != nil {
-			err = context.Cause(ctx)
-		}
+	interrupted := interruptible(ctx,
+		func() { _ = f.SetDeadline(past) },
+		func() { _ = f.SetDeadline(time.Time{}) },
+		func() { err = wait(raw, func(fd uintptr) bool { return ready(int(fd)) }) })
+	if interrupted && err != nil {
+		err = context.Cause(ctx)
 	}
 	if err != nil && e.state.Load()&endClosed != 0 {
 		return os.ErrClosed

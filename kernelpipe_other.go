@@ -22,20 +22,21 @@ func NewKernelPipe(int) (*KernelPipe, error) { return nil, errNotLinux }
 
 // The verbs of a pipe that cannot exist.
 
-func (*KernelPipe) Read([]byte) (int, error)            { return 0, errNotLinux }
-func (*KernelPipe) Write([]byte) (int, error)           { return 0, errNotLinux }
-func (*KernelPipe) Len() int                            { return 0 }
-func (*KernelPipe) Cap() int                            { return 0 }
-func (*KernelPipe) PeekInto([]byte) (int, error)        { return 0, errNotLinux }
-func (*KernelPipe) Discard(int) (int, error)            { return 0, errNotLinux }
-func (*KernelPipe) Close() error                        { return nil }
-func (*KernelPipe) CloseWrite() error                   { return nil }
-func (*KernelPipe) SetReadDeadline(time.Time) error     { return errNotLinux }
-func (*KernelPipe) SetWriteDeadline(time.Time) error    { return errNotLinux }
-func (*KernelPipe) awaitReadable(context.Context) error { return errNotLinux }
-func (*KernelPipe) awaitWritable(context.Context) error { return errNotLinux }
-func (*KernelPipe) whyEmpty() error                     { return errNotLinux }
-func (*KernelPipe) backing() string                     { return "kernel" }
+func (*KernelPipe) Read([]byte) (int, error)          { return 0, errNotLinux }
+func (*KernelPipe) Write([]byte) (int, error)         { return 0, errNotLinux }
+func (*KernelPipe) Len() int                          { return 0 }
+func (*KernelPipe) Cap() int                          { return 0 }
+func (*KernelPipe) PeekInto([]byte) (int, error)      { return 0, errNotLinux }
+func (*KernelPipe) Discard(int) (int, error)          { return 0, errNotLinux }
+func (*KernelPipe) Close() error                      { return nil }
+func (*KernelPipe) CloseWrite() error                 { return nil }
+func (*KernelPipe) SetReadDeadline(time.Time) error   { return errNotLinux }
+func (*KernelPipe) SetWriteDeadline(time.Time) error  { return errNotLinux }
+func (*KernelPipe) room(context.Context, Flags) error { return errNotLinux }
+func (*KernelPipe) backing() string                   { return "kernel" }
+func (*KernelPipe) available(context.Context, Flags) (int, error) {
+	return 0, errNotLinux
+}
 func (*KernelPipe) readNow([]byte) (int, error)         { return 0, errNotLinux }
 func (*KernelPipe) writePages([][]byte) (int, error)    { return 0, errNotLinux }
 func spliceKernel(_, _ *KernelPipe, _ int) (int, error) { return 0, errNotLinux }

@@ -86,6 +86,9 @@ func (l *loan) takeLocked(ctx context.Context, p *Pipe, n int, flags Flags) erro
 func (l *loan) arrive(ctx context.Context) error {
 	for i, b := range l.bufs {
 		if l.views[i] != nil {
+			if !l.all {
+				ctx = now // of the rest, what has arrived
+			}
 			continue
 		}
 		pages, err := l.pipe.confirm(ctx, b)
@@ -95,7 +98,7 @@ func (l *loan) arrive(ctx context.Context) error {
 		}
 		if err == nil {
 			if !l.all {
-				ctx = now // of the rest, what has arrived
+				ctx = now
 			}
 			continue
 		}
@@ -168,7 +171,7 @@ func (p *Pipe) readSlowLocked(ctx context.Context, b []byte, flags Flags) (int, 
 	packet, length := head.flags&BufPacket != 0, int(head.length)
 	var l loan
 	if err := l.takeLocked(ctx, p, min(len(b), length), flags); err != nil {
-		return 0, p.readError("read", err)
+		return 0, err
 	}
 	p.mu.Unlock()
 	n := copy(b, l.views[0])

@@ -48,8 +48,10 @@ type Pipe struct {
 	endErr                  error    // what readers get at the end, in place of io.EOF
 	fault                   *OpError // the first buffer's bytes cannot be had; cleared when that is dropped
 	claimed                 bool     // somebody is taking the first bytes out, without the lock; see loan
+	handedOver              bool     // the last large write went straight to a reader; see handover.go
 
-	interrupt, watch context.CancelCauseFunc // end a confirm in progress, a reader's and a select loop's
+	interrupt context.CancelCauseFunc // ends a confirm in progress
+	watch     *watch                  // the select loops' wait for the first page
 
 	id       uint64 // locks of several pipes are taken in the order of their ids
 	packet   bool   // each write is a packet
@@ -57,6 +59,7 @@ type Pipe struct {
 	class    int // of pageSize
 	shard    *shard
 	arena    *Arena
+	own      Arena // unless it shares another's
 	quota    *Quota
 	charged  int      // slots that the quota was charged for
 	spare    *page    // one page that a read has freed, for the next write
@@ -87,7 +90,7 @@ func NewPipe(slots int) *Pipe {
 	return newPipe(PipeConfig{Slots: slots})
 }
 
-// OpenPipe returns an empty pipe. Its error is EINVAL for sizes that cannot be, and EMFILE if the quota has nothing
+// OpenPipe returns an empty pipe. Its error is EINVAL for sizes that cannot be, and ENFILE if the quota has nothing
 // left; a quota that is nearly used up grants 2 slots, see [Quota]. The caller closes it.
 func OpenPipe(c PipeConfig) (*Pipe, error) {
 	if c.Slots < 0 || c.Slots > maxSlots || c.PageSize < 0 || c.PageSize > MaxPageSize {
@@ -108,9 +111,6 @@ func newPipe(c PipeConfig) *Pipe {
 	if c.PageSize <= 0 {
 		c.PageSize = DefaultPageSize
 	}
-	if c.Arena == nil {
-		c.Arena = new(Arena)
-	}
 	p := &Pipe{
 		ring:   make([]Buffer, powerOfTwo(c.Slots)),
 		id:     lastID.Add(1),
@@ -119,6 +119,9 @@ func newPipe(c PipeConfig) *Pipe {
 		shard:  pickShard(),
 		arena:  c.Arena,
 		quota:  c.Quota,
+	}
+	if p.arena == nil {
+		p.arena = &p.own
 	}
 	p.limit = uint(len(p.ring))
 	p.pageSize = MinPageSize << p.class
@@ -131,8 +134,21 @@ func powerOfTwo(n int) int { return 1 << bits.Len(uint(n-1)) }
 func (p *Pipe) slot(i uint) *Buffer { return &p.ring[i&uint(len(p.ring)-1)] }
 func (p *Pipe) emptyLocked() bool   { return p.head == p.tail }
 func (p *Pipe) fullLocked() bool    { return p.head-p.tail+p.reserved >= p.limit }
-func (p *Pipe) heldLocked() int     { return int(p.in - p.out) }
-func (p *Pipe) backing() string     { return "memory" }
+
+// endedLocked tells whether all that will ever come has been taken out: nobody writes any more, nor is filling a page.
+func (p *Pipe) endedLocked() bool { return p.writeClosed && p.emptyLocked() && p.promisedLocked() == 0 }
+
+// promisedLocked counts the slots promised for pages that are being filled, but for that of a reservation, whose Commit
+// can fail.
+func (p *Pipe) promisedLocked() uint {
+	if p.offered > 0 {
+		return p.reserved - 1
+	}
+	return p.reserved
+}
+
+func (p *Pipe) heldLocked() int { return int(p.in - p.out) }
+func (p *Pipe) backing() string { return "memory" }
 
 // Len returns the bytes held, those included that have not arrived yet.
 func (p *Pipe) Len() int {
@@ -159,14 +175,25 @@ func (p *Pipe) write(ctx context.Context, b []byte, flags Flags) (n int, err err
 		return 0, nil // before anything is looked at
 	}
 	p.mu.Lock()
-	defer p.unlock()
+	if n, err = p.writeLocked(ctx, b, flags); err != nil {
+		err = p.writeError("write", err)
+	}
+	p.unlock()
+	return n, err
+}
+
+func (p *Pipe) writeLocked(ctx context.Context, b []byte, flags Flags) (n int, err error) {
 	if err := p.writableLocked(); err != nil {
-		return 0, p.writeError("write", err)
+		return 0, err
 	}
 	n = p.mergeLocked(b)
 	for n < len(b) {
+		if m := p.handOverLocked(b, n, flags); m > 0 {
+			n += m
+			continue
+		}
 		if err := p.awaitRoomLocked(ctx, flags); err != nil {
-			return n, p.writeError("write", err)
+			return n, err
 		}
 		n += p.appendLocked(b[n:])
 	}
@@ -236,9 +263,16 @@ func (p *Pipe) read(ctx context.Context, b []byte, flags Flags) (n int, err erro
 		return 0, nil
 	}
 	p.mu.Lock()
-	defer p.unlock()
-	if err := p.awaitDataLocked(ctx, flags); err != nil {
-		return 0, p.readError("read", err)
+	if n, err = p.readLocked(ctx, b, flags); err != nil {
+		err = p.readError("read", err)
+	}
+	p.unlock()
+	return n, err
+}
+
+func (p *Pipe) readLocked(ctx context.Context, b []byte, flags Flags) (n int, err error) {
+	if n, err = p.awaitBytesLocked(ctx, b, flags); n > 0 || err != nil {
+		return n, err
 	}
 	for n < len(b) && !p.emptyLocked() {
 		head := p.slot(p.tail)
@@ -291,16 +325,14 @@ func (p *Pipe) recycleLocked(b Buffer) {
 		p.gone = append(p.gone, b)
 		return
 	}
-	if !pg.drop() {
-		return
-	}
-	if b.flags&(BufMerge|BufPacket) != 0 && p.spare == nil && len(pg.data) == p.pageSize && !p.writeClosed {
+	if b.flags&(BufMerge|BufPacket) != 0 && p.spare == nil && pg.refs.Load() == 1 && len(pg.data) == p.pageSize && !p.writeClosed {
 		poison(pg.data)
-		pg.refs.Store(1)
-		p.spare = pg
+		p.spare = pg // with the one reference there is: nobody is left who could take another
 		return
 	}
-	pg.free()
+	if pg.drop() {
+		pg.free()
+	}
 }
 
 // unlock gives the lock up, and then what was left to be released.
@@ -314,16 +346,18 @@ func (p *Pipe) unlock() {
 
 func (p *Pipe) unlockAndRelease() {
 	var few [4]Buffer
-	gone := p.gone
-	if len(gone) <= len(few) {
-		n := copy(few[:], gone)
-		clear(gone)
-		gone, p.gone = few[:n], gone[:0]
-	} else {
+	if len(p.gone) > len(few) {
+		many := p.gone
 		p.gone = nil
+		p.mu.Unlock()
+		releaseAll(many)
+		return
 	}
+	n := copy(few[:], p.gone)
+	clear(p.gone)
+	p.gone = p.gone[:0]
 	p.mu.Unlock()
-	releaseAll(gone)
+	releaseAll(few[:n])
 }
 
 // writableLocked is the error of an end that takes nothing any more, nil if it does.
@@ -354,6 +388,7 @@ func (p *Pipe) awaitRoomLocked(ctx context.Context, flags Flags) error {
 		if flags&NonBlock != 0 {
 			return ErrWouldBlock
 		}
+		p.readable.wakeLocked() // a Peek that waits for more than fits
 		if err := p.waitLocked(ctx, &p.writable); err != nil {
 			return err
 		}
@@ -362,23 +397,29 @@ func (p *Pipe) awaitRoomLocked(ctx context.Context, flags Flags) error {
 
 // awaitDataLocked waits until there is a buffer, and nobody else is taking it out. The end of the stream is io.EOF, bare.
 func (p *Pipe) awaitDataLocked(ctx context.Context, flags Flags) error {
+	_, err := p.awaitBytesLocked(ctx, nil, flags)
+	return err
+}
+
+// awaitBytesLocked is awaitDataLocked, except that a writer may have put n bytes straight into b meanwhile.
+func (p *Pipe) awaitBytesLocked(ctx context.Context, b []byte, flags Flags) (n int, err error) {
 	for {
 		switch {
 		case p.readClosed:
-			return io.ErrClosedPipe
+			return 0, io.ErrClosedPipe
 		case p.readable.expired:
-			return os.ErrDeadlineExceeded
+			return 0, os.ErrDeadlineExceeded
 		case p.fault != nil:
-			return p.fault
+			return 0, p.fault
 		case !p.emptyLocked() && !p.claimed:
-			return nil
-		case p.emptyLocked() && p.writeClosed:
-			return io.EOF
+			return 0, nil
+		case p.endedLocked():
+			return 0, io.EOF
 		case flags&NonBlock != 0:
-			return ErrWouldBlock
+			return 0, ErrWouldBlock
 		}
-		if err := p.waitLocked(ctx, &p.readable); err != nil {
-			return err
+		if n, err = p.waitIntoLocked(ctx, &p.readable, b); n > 0 || err != nil {
+			return n, err
 		}
 	}
 }

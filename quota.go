@@ -10,7 +10,7 @@ import (
 // pipe is opened, resized and closed, and exactly. Reads and writes never touch it. It is safe for concurrent use.
 //
 //   - Beyond the soft limit a new pipe gets 2 slots, with which everything still works, and growing is refused (EPERM).
-//   - Beyond the hard limit a new pipe is refused, too (EMFILE).
+//   - Beyond the hard limit a new pipe is refused, too (ENFILE).
 type Quota struct {
 	soft, hard int
 
@@ -47,7 +47,7 @@ func (p *Pipe) charge() error {
 		slots = min(slots, slotsBeyondSoft)
 	}
 	if beyond(q.used+p.pages(slots), q.hard) {
-		return syscall.EMFILE
+		return syscall.ENFILE
 	}
 	q.used += p.pages(slots)
 	p.charged = slots

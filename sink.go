@@ -1,6 +1,7 @@
 package penstock
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -42,20 +43,34 @@ func vectored(w io.Writer) (io.Writer, bool) {
 func (s *writerSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
 	done := 0
 	for done < n {
-		var m int
-		var err error
-		switch p := p.(type) {
-		case *Pipe:
-			m, err = s.fromPages(p, n-done, flags)
-		default:
-			m, err = s.fromPeek(p, n-done)
-		}
+		m, err := s.once(p, n-done, flags)
 		done += m
 		if err != nil {
 			return done, err
 		}
 	}
 	return done, nil
+}
+
+func (s *writerSink) step(p Conduit, n int, _ Flags) (int, error) {
+	m, err := s.once(p, n, NonBlock)
+	return m, emptied(err)
+}
+
+// once writes what there is in one go. The flags are for the pipe: the writer is waited for.
+func (s *writerSink) once(p Conduit, n int, flags Flags) (int, error) {
+	if p, ok := p.(*Pipe); ok {
+		return s.fromPages(p, n, flags)
+	}
+	return s.fromPeek(p, n)
+}
+
+// emptied finds out that there was nothing in the pipe after all.
+func emptied(err error) error {
+	if side, _ := SideOf(err); side == SidePipe && (errors.Is(err, ErrWouldBlock) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return errPipeWouldBlock
+	}
+	return err
 }
 
 // fromPages writes the pages where they are. What was not accepted is not consumed.

@@ -73,6 +73,26 @@ func (s *fdSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
 	return s.w.SpliceWrite(p, n, flags)
 }
 
+// step tries without waiting, and if nothing would go waits for the first few bytes to.
+func (s *fdSink) step(p Conduit, n int, flags Flags) (int, error) {
+	if !s.polls {
+		if _, ok := p.(*Pipe); ok || s.refused {
+			return s.w.step(p, n, flags)
+		}
+	}
+	m, err := s.SpliceWrite(p, n, NonBlock)
+	if kp, ok := p.(*KernelPipe); ok && m == 0 && kp.Len() == 0 {
+		return 0, errPipeWouldBlock
+	}
+	if m == 0 && err == error(errSinkWouldBlock) && flags&NonBlock == 0 {
+		m, err = s.SpliceWrite(p, min(n, MinPageSize), 0)
+	}
+	if m > 0 && errors.Is(err, ErrWouldBlock) {
+		return m, nil
+	}
+	return m, emptied(err)
+}
+
 func (s *fdSink) splice(p *KernelPipe, n int, flags Flags) (int, error) {
 	fd, ok := p.r.enter()
 	if !ok {
@@ -171,7 +191,7 @@ func (s *fdSink) result(path Path, err error) (int, error) {
 	case err == io.ErrUnexpectedEOF:
 		return s.moved, opErr("splice", SidePipe, path, err)
 	default:
-		return s.moved, opErr("splice", SideSink, path, err)
+		return s.moved, opErr("splice", SideSink, path, closedFile(s.w.w, err))
 	}
 }
 

@@ -18,8 +18,9 @@ func SourceOf(r io.Reader) Source {
 
 // readerSource reads. Into a memory pipe that is one copy, straight into its page; into a kernel pipe it is two.
 type readerSource struct {
-	r   io.Reader
-	buf []byte
+	r    io.Reader
+	buf  []byte
+	rest []byte // of buf: what a pipe failed to take
 }
 
 func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
@@ -30,13 +31,30 @@ func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
 	if s.buf == nil {
 		s.buf = make([]byte, DefaultPageSize)
 	}
-	m, err := s.r.Read(s.buf[:min(n, len(s.buf), p.Cap())])
+	room := min(n, len(s.buf), surelyFree(p))
+	if len(s.rest) > 0 {
+		m, err := p.Write(s.rest[:min(room, len(s.rest))])
+		s.rest = s.rest[m:]
+		return m, err
+	}
+	m, err := s.r.Read(s.buf[:room])
 	if m > 0 {
-		if _, werr := p.Write(s.buf[:m]); werr != nil {
-			return 0, werr
+		written, werr := p.Write(s.buf[:m])
+		if werr != nil {
+			s.rest = s.buf[written:m]
+			return written, werr
 		}
 	}
 	return m, sourceErr(PathReadWrite, err)
+}
+
+// surelyFree returns how many bytes a kernel pipe takes without waiting that can be written to at all: it does not tell
+// how many of its slots are in use, but one is free, and holds a page.
+func surelyFree(p Conduit) int {
+	if p.Len() == 0 {
+		return p.Cap()
+	}
+	return MinPageSize
 }
 
 func (s *readerSource) Path(p Conduit) (Path, string) {
@@ -118,9 +136,21 @@ func (s *prefixSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	if len(s.head) == 0 {
 		return s.Source.SpliceRead(p, n, flags)
 	}
-	m, err := p.Write(s.head[:min(n, len(s.head), p.Cap())])
-	s.head = s.head[m:]
-	return m, err
+	head := s.head[:min(n, len(s.head))]
+	m, err := 0, error(nil)
+	switch p := p.(type) {
+	case *Pipe:
+		m, err = p.TryWrite(head)
+	default:
+		m, err = p.Write(head[:min(len(head), surelyFree(p))])
+	}
+	if s.head = s.head[m:]; m > 0 {
+		return m, nil // an error will be told again
+	}
+	if err == error(errWriteWouldBlock) {
+		err = errPipeWouldBlock
+	}
+	return 0, err
 }
 
 func (s *prefixSource) Wait() error {

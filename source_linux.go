@@ -1,6 +1,7 @@
 package penstock
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -117,11 +118,24 @@ func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
 		return s.moved, nil
 	case err == syscall.EAGAIN:
 		return 0, errSourceWouldBlock
+	case err == syscall.EPIPE: // no source says so: the pipe has no reader
+		return 0, opErr("splice", SideSink, PathSplice, err)
 	case err != nil:
-		return 0, opErr("splice", SideSource, PathSplice, err)
+		return 0, opErr("splice", SideSource, PathSplice, closedFile(s.r.r, err))
 	default:
 		return 0, io.EOF
 	}
+}
+
+// closedFile returns os.ErrClosed for the error that the runtime's poller has for a file that has been closed, which it
+// keeps to itself.
+func closedFile(v any, err error) error {
+	if f, ok := v.(*os.File); ok {
+		if _, serr := f.Stat(); errors.Is(serr, os.ErrClosed) {
+			return os.ErrClosed
+		}
+	}
+	return err
 }
 
 // doSplice takes all there is, until the source has no more or the pipe no slot: which of the two makes no difference

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"syscall"
-	"time"
 )
 
 // Splice moves up to n bytes from src to dst, at least one, and returns how many. It waits for the source's first byte
@@ -202,15 +202,20 @@ func wouldBlock(op string, side Side) error {
 func patiently(ctx context.Context, op string, dst, src Conduit, flags Flags, transfer func() (int, error)) (int, error) {
 	for {
 		n, err := transfer()
+		if err == io.EOF { // a source at its end waits for room, too, as in the kernel
+			if full := dst.room(ctx, NonBlock); full != nil {
+				err = blame(op, SideSink, full)
+			}
+		}
 		if n > 0 || flags&NonBlock != 0 || !errors.Is(err, ErrWouldBlock) {
 			return n, err
 		}
 		if side, _ := SideOf(err); side == SideSource {
-			err = src.awaitReadable(ctx)
+			_, err = src.available(ctx, 0)
 		} else {
-			err = dst.awaitWritable(ctx)
+			err = dst.room(ctx, 0)
 		}
-		if err != nil {
+		if err != nil && err != io.EOF { // which the transfer will find, and the room before it
 			return 0, err
 		}
 	}
@@ -277,49 +282,64 @@ func readIn(dst *Pipe, src *KernelPipe, n int) (int, error) {
 
 // spliceIn is Splice from what is no pipe.
 func spliceIn(ctx context.Context, dst Conduit, src io.Reader, n int, flags Flags) (int, error) {
-	if flags&NonBlock == 0 {
-		if err := dst.awaitWritable(ctx); err != nil {
+	s := SourceOf(src)
+	for {
+		if err := dst.room(ctx, flags); err != nil {
 			return 0, err
 		}
-	}
-	s := SourceOf(src)
-	stop := context.AfterFunc(ctx, func() { _ = InterruptReads(s) }) // whoever cannot be interrupted is waited for
-	m, err := s.SpliceRead(dst, n, flags)
-	if !stop() && ctx.Err() != nil {
-		_ = setReadDeadline(s, time.Time{})
-		if m == 0 && err != nil && err != io.EOF {
-			err = opErr("splice", SideSource, PathPages, context.Cause(ctx))
+		var m int
+		var err error
+		interrupted := interruptible(ctx,
+			func() { _ = InterruptReads(s) }, // whoever cannot be interrupted is waited for
+			func() { _ = ReadsAgain(s) },
+			func() { m, err = s.SpliceRead(dst, n, flags) })
+		switch {
+		case m == 0 && err == error(errPipeWouldBlock): // another writer was faster
+			if flags&NonBlock == 0 {
+				continue
+			}
+			return 0, errSinkWouldBlock
+		case interrupted && m == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+			return 0, opErr("splice", SideSource, PathPages, context.Cause(ctx))
+		default:
+			return m, err
 		}
 	}
-	if err == errPipeWouldBlock {
-		err = errSinkWouldBlock
-	}
-	return m, err
+}
+
+// stepper is a sink that can be made to take something and return.
+type stepper interface {
+	Sink
+
+	// step gives the sink what the pipe has of the next n bytes, and waits for it to take some, unless flags say
+	// NonBlock; but not for the pipe. A pipe that has been emptied meanwhile is errPipeWouldBlock.
+	step(p Conduit, n int, flags Flags) (int, error)
 }
 
 // spliceOut is Splice into what is no pipe.
 func spliceOut(ctx context.Context, dst io.Writer, src Conduit, n int, flags Flags) (int, error) {
-	if flags&NonBlock == 0 {
-		if err := src.awaitReadable(ctx); err != nil {
+	s := SinkOf(dst).(stepper)
+	for {
+		held, err := src.available(ctx, flags)
+		if err != nil {
 			return 0, err
 		}
-	}
-	if n = min(n, src.Len()); n == 0 {
-		return 0, src.whyEmpty()
-	}
-	s := SinkOf(dst)
-	stop := context.AfterFunc(ctx, s.Interrupt)
-	m, err := s.SpliceWrite(src, n, flags)
-	if !stop() && ctx.Err() != nil {
-		s.Resume()
-		if err != nil {
-			err = opErr("splice", SideSink, PathPages, context.Cause(ctx))
+		var m int
+		interrupted := interruptible(ctx, s.Interrupt, s.Resume, func() { m, err = s.step(src, min(n, held), flags) })
+		switch {
+		case m == 0 && err == error(errPipeWouldBlock): // another reader was faster
+			if flags&NonBlock == 0 {
+				continue
+			}
+			return 0, errSourceWouldBlock
+		case interrupted && errors.Is(err, os.ErrDeadlineExceeded):
+			return m, opErr("splice", SideSink, PathPages, context.Cause(ctx))
+		case m > 0 && errors.Is(err, ErrWouldBlock):
+			return m, nil
+		default:
+			return m, err
 		}
 	}
-	if m > 0 && errors.Is(err, ErrWouldBlock) {
-		err = nil
-	}
-	return m, err
 }
 
 // promise takes a slot for a page that is to be filled without the lock.
@@ -351,6 +371,9 @@ func (p *Pipe) keep(b Buffer) bool {
 	switch {
 	case b.page == nil:
 		p.writable.wakeLocked()
+		if p.writeClosed {
+			p.readable.wakeAllLocked() // who waited for this, and for the end behind it
+		}
 	case p.readClosed:
 		return false
 	default:

@@ -31,7 +31,7 @@ func between(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, error
 	defer dst.w.leave()
 	m, err := call(out, in, n)
 	if err == nil && m == 0 {
-		if held, _ := kernel.Buffered(in); held == 0 {
+		if kernel.Ended(in) {
 			return 0, io.EOF
 		}
 		err = syscall.EAGAIN // a race with another reader gives 0, too
@@ -41,8 +41,9 @@ func between(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, error
 	}
 	side := SideSink
 	if err == syscall.EAGAIN {
-		// EAGAIN is either side's: the source has nothing, or the destination no slot.
-		if held, _ := kernel.Buffered(in); held == 0 {
+		// EAGAIN is either side's: the source has nothing, or the destination no slot. At its end a source has
+		// nothing, and it is the destination's all the same.
+		if !kernel.Readable(in) {
 			side = SideSource
 		}
 	}

@@ -16,7 +16,7 @@ var (
 func (p *Pipe) ReadFrom(r io.Reader) (total int64, err error) {
 	src := SourceOf(r)
 	for {
-		if err := p.awaitWritable(context.Background()); err != nil {
+		if err := p.room(context.Background(), 0); err != nil {
 			return total, err
 		}
 		n, err := src.SpliceRead(p, math.MaxInt32, 0)
@@ -33,16 +33,18 @@ func (p *Pipe) ReadFrom(r io.Reader) (total int64, err error) {
 // WriteTo writes all that comes out of the pipe, to its end, straight from the pages. [io.Copy] out of a pipe uses it.
 // What w does not take stays in the pipe, and its error says which side failed.
 func (p *Pipe) WriteTo(w io.Writer) (total int64, err error) {
-	sink := SinkOf(w)
+	sink := SinkOf(w).(stepper)
 	for {
-		if err := p.awaitReadable(context.Background()); err == io.EOF {
+		n, err := p.available(context.Background(), 0)
+		if err == io.EOF {
 			return total, nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return total, err
 		}
-		n, err := sink.SpliceWrite(p, p.Len(), 0)
+		n, err = sink.step(p, n, 0)
 		total += int64(n)
-		if err != nil {
+		if err != nil && err != error(errPipeWouldBlock) { // another reader was faster: wait again
 			return total, err
 		}
 	}

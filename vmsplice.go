@@ -72,6 +72,7 @@ func (p *Pipe) Pull(ctx context.Context, n int, flags Flags) (Buffer, error) {
 	if n < int(head.length) {
 		b := head.dup(0, uint32(n))
 		p.dropLocked(n)
+		p.chainReadersLocked()
 		return b, nil
 	}
 	b := *head
@@ -119,6 +120,7 @@ func (p *Pipe) putBackLocked(bufs ...Buffer) {
 		p.out -= int64(bufs[i].length)
 	}
 	if len(bufs) > 0 {
+		p.fault = nil // another buffer is first now
 		p.readable.wakeLocked()
 	}
 }

@@ -24,6 +24,9 @@ type waitQueue struct {
 type waiter struct {
 	ready      chan struct{}
 	prev, next *waiter
+
+	into []byte // a reader's buffer, for a writer to fill; see handover.go
+	n    int    // how many bytes of it have been filled, or are being filled
 }
 
 // closedChan is what is ready already.
@@ -92,8 +95,15 @@ func (q *waitQueue) enqueueLocked() *waiter {
 
 // waitLocked gives up the pipe's lock until somebody signals q, or ctx is done; its error is then the context's cause.
 // What was waited for may be gone again.
-func (p *Pipe) waitLocked(ctx context.Context, q *waitQueue) (err error) {
+func (p *Pipe) waitLocked(ctx context.Context, q *waitQueue) error {
+	_, err := p.waitIntoLocked(ctx, q, nil)
+	return err
+}
+
+// waitIntoLocked is waitLocked for a reader whose buffer a writer may fill meanwhile: with n bytes, and no error then.
+func (p *Pipe) waitIntoLocked(ctx context.Context, q *waitQueue, into []byte) (n int, err error) {
 	w := q.enqueueLocked()
+	w.into = into
 	p.unlock()
 	if done := ctx.Done(); done == nil {
 		<-w.ready
@@ -103,8 +113,14 @@ func (p *Pipe) waitLocked(ctx context.Context, q *waitQueue) (err error) {
 		case <-w.ready:
 			p.mu.Lock()
 		case <-done:
-			err = context.Cause(ctx)
 			p.mu.Lock()
+			if w.n > 0 { // too late: a writer is filling the buffer
+				p.mu.Unlock()
+				<-w.ready
+				p.mu.Lock()
+				break
+			}
+			err = context.Cause(ctx)
 			select {
 			case <-w.ready: // woken all the same: the token is for whoever is next
 				q.signalLocked()
@@ -113,8 +129,9 @@ func (p *Pipe) waitLocked(ctx context.Context, q *waitQueue) (err error) {
 			}
 		}
 	}
+	n, w.n, w.into = w.n, 0, nil
 	q.spare = w
-	return err
+	return n, err
 }
 
 // waitAnyLocked gives up the pipe's lock until anything is signalled, without taking the place of one who was to be
@@ -212,11 +229,33 @@ func (p *Pipe) stopTimersLocked() {
 func (p *Pipe) Readable() <-chan struct{} {
 	p.mu.Lock()
 	defer p.unlock()
-	ready := p.readClosed || p.readable.expired || p.fault != nil || p.emptyLocked() && p.writeClosed
-	if !ready && !p.claimed && !p.emptyLocked() {
-		ready = p.headReadyLocked()
+	for {
+		if p.readClosed || p.readable.expired || p.fault != nil || p.endedLocked() {
+			return closedChan
+		}
+		if p.emptyLocked() || p.claimed {
+			return p.readable.pollLocked(false)
+		}
+		pg := p.slot(p.tail).page
+		if _, plain := pg.(*page); plain {
+			return closedChan
+		}
+		if p.watch != nil && p.watch.page == pg {
+			return p.readable.pollLocked(false)
+		}
+		pg.Get()
+		p.unlock()
+		err := pg.Confirm(now)
+		p.mu.Lock()
+		p.gone = append(p.gone, Buffer{page: pg})
+		if p.emptyLocked() || p.slot(p.tail).page != pg {
+			continue // it has been taken out meanwhile
+		}
+		if err == nil || !errors.Is(err, context.Canceled) {
+			return closedChan
+		}
+		p.watchLocked(pg)
 	}
-	return p.readable.pollLocked(ready)
 }
 
 // Writable returns a channel that is closed as soon as a write would not wait: a slot is free, or the read end is
@@ -224,7 +263,7 @@ func (p *Pipe) Readable() <-chan struct{} {
 func (p *Pipe) Writable() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ready := p.readClosed || p.writeClosed || p.writable.expired || p.fault != nil || !p.fullLocked()
+	ready := p.writableLocked() != nil || !p.fullLocked()
 	return p.writable.pollLocked(ready)
 }
 
@@ -238,33 +277,33 @@ func (q *waitQueue) pollLocked(ready bool) <-chan struct{} {
 	return q.poll
 }
 
-// headReadyLocked tells whether the first bytes have arrived. If they have not, it sees to it that the select loops are
-// woken when they do. It gives the lock up meanwhile. Precondition: the pipe is not empty.
-func (p *Pipe) headReadyLocked() bool {
-	pg := p.slot(p.tail).page
-	if _, ok := pg.(*page); ok {
-		return true
-	}
-	pg.Get()
-	p.unlock()
-	err := pg.Confirm(now)
-	p.mu.Lock()
-	if err == nil || p.watch != nil || p.readClosed {
-		p.gone = append(p.gone, Buffer{page: pg})
-		return err == nil || p.readClosed
+// watch is a wait for a pipe's first page to arrive, on behalf of select loops.
+type watch struct {
+	page   Page
+	cancel context.CancelCauseFunc
+}
+
+// watchLocked sees to it that the select loops are woken when the page has arrived. A watch on a page that was first
+// before ends.
+func (p *Pipe) watchLocked(pg Page) {
+	if p.watch != nil {
+		p.watch.cancel(nil)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	p.watch = cancel
+	w := &watch{pg, cancel}
+	p.watch = w
+	pg.Get()
 	go func() {
 		_ = pg.Confirm(ctx) // whatever it says, whoever reads will be told
 		pg.Release()
-		p.mu.Lock()
 		cancel(nil)
-		p.watch = nil
-		p.readable.wakeAllLocked()
+		p.mu.Lock()
+		if p.watch == w {
+			p.watch = nil
+			p.readable.wakeAllLocked()
+		}
 		p.mu.Unlock()
 	}()
-	return false
 }
 
 // now is a context that is done: a Confirm with it only looks.

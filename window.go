@@ -96,9 +96,9 @@ func intoSpace(dst Reserver, src io.Reader, n int) (int, error) {
 }
 
 // Peek returns the next n bytes without consuming them, in one piece: where they lie on several pages they are first
-// brought together on one. It waits until there are so many; fewer come with the reason, io.EOF at the end. They are
-// valid until the next call that takes bytes out, or closes the pipe. n may be up to MaxPageSize, else the error is
-// EINVAL. Of a packet pipe it shows the first packet; if that is shorter, the error is EMSGSIZE.
+// brought together on one. It waits until there are so many; fewer come with the reason: io.EOF at the end, ENOBUFS from a
+// pipe of one slot that takes no more, EMSGSIZE of a packet that is shorter, or why the next page cannot be had. They are valid
+// until the next call that takes bytes out, or closes the pipe. n may be up to MaxPageSize, else the error is EINVAL.
 func (p *Pipe) Peek(n int) ([]byte, error) {
 	if n < 0 || n > MaxPageSize {
 		return nil, opErr("peek", SidePipe, PathPages, syscall.EINVAL)
@@ -112,24 +112,38 @@ func (p *Pipe) Peek(n int) ([]byte, error) {
 		if err := p.awaitDataLocked(context.Background(), 0); err != nil {
 			return nil, blame("peek", SidePipe, p.readError("peek", err))
 		}
+		p.chainReadersLocked() // nothing is taken: another may be waiting for as much as there is
 		head := p.slot(p.tail)
-		if pg, plain := head.page.(*page); plain {
-			b := head.bytes(pg)
-			switch {
-			case len(b) >= n:
-				return b[:n:n], nil
-			case head.flags&BufPacket != 0:
-				return b, opErr("peek", SidePipe, PathPages, syscall.EMSGSIZE)
-			case p.heldLocked() < n && p.writeClosed && p.heldLocked() == len(b):
-				return b, p.readError("peek", io.EOF)
-			}
+		want := n
+		if head.flags&BufPacket != 0 {
+			want = min(n, head.Len())
 		}
-		if p.heldLocked() < n && !p.writeClosed && !p.fullLocked() {
+		pg, plain := head.page.(*page)
+		one := p.head-p.tail == 1
+		switch held := p.heldLocked(); {
+		case plain && head.Len() >= n:
+			return head.bytes(pg)[:n:n], nil
+		case plain && head.flags&BufPacket != 0:
+			return head.bytes(pg), opErr("peek", SidePipe, PathPages, syscall.EMSGSIZE)
+		case plain && one && p.writeClosed && p.promisedLocked() == 0:
+			return head.bytes(pg), p.readError("peek", io.EOF)
+		case plain && one && p.limit == 1 && (head.flags&BufMerge == 0 || p.writable.first != nil):
+			return head.bytes(pg), opErr("peek", SidePipe, PathPages, syscall.ENOBUFS)
+		case held < want && (one && plain || !p.writeClosed && !p.fullLocked()):
 			p.waitAnyLocked(&p.readable)
 			continue
 		}
-		if err := p.gatherLocked(min(n, p.heldLocked())); err != nil {
-			return nil, blame("peek", SidePipe, p.readError("peek", err))
+		if err := p.gatherLocked(min(want, p.heldLocked())); err != nil {
+			err = blame("peek", SidePipe, p.readError("peek", err))
+			if p.emptyLocked() {
+				return nil, err
+			}
+			head := p.slot(p.tail)
+			pg, plain := head.page.(*page)
+			if !plain {
+				return nil, err
+			}
+			return head.bytes(pg), err
 		}
 	}
 }
@@ -232,16 +246,16 @@ func (p *Pipe) Reserve(n int) ([]byte, error) {
 }
 
 // Commit puts the first n bytes of what Reserve offered into the pipe. It does not wait. Its error is EPIPE if the read
-// end is closed: the bytes are still in the space, which Commit(0) gives up. Without a reservation, or beyond it, it is
-// EINVAL.
+// end is closed, and io.ErrClosedPipe if the write end is: the bytes are still in the space, which Commit(0) gives up.
+// Without a reservation, or beyond it, it is EINVAL.
 func (p *Pipe) Commit(n int) error {
 	p.mu.Lock()
 	defer p.unlock()
 	if n < 0 || n > p.offered {
 		return opErr("commit", SidePipe, PathPages, syscall.EINVAL)
 	}
-	if n > 0 && p.readClosed {
-		return &OpError{Op: "commit", Side: SidePipe, Path: PathPages, Offset: p.in, Err: syscall.EPIPE}
+	if err := p.writableLocked(); n > 0 && (p.readClosed || p.writeClosed) {
+		return blame("commit", SidePipe, p.writeError("commit", err))
 	}
 	if p.offered > 0 {
 		p.offered = 0

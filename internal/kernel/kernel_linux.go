@@ -94,29 +94,45 @@ func Write(fd int, b []byte) (int, error) {
 const MaxVector = 1024
 
 // WaitReadable waits until a descriptor can be read, is at its end, or has failed: poll(2), in a thread of its own.
-func WaitReadable(fd int) error { return wait(fd, unix.POLLIN|unix.POLLRDHUP, -1) }
+func WaitReadable(fd int) error { return wait(fd, unix.POLLIN|unix.POLLRDHUP) }
 
 // WaitWritable waits until a descriptor can be written to, or has failed.
-func WaitWritable(fd int) error { return wait(fd, unix.POLLOUT, -1) }
+func WaitWritable(fd int) error { return wait(fd, unix.POLLOUT) }
+
+func wait(fd int, events int16) error {
+	_, err := poll(fd, events, -1)
+	return err
+}
 
 // Readable only looks whether a read would not wait: there is something, or the end, or an error.
-func Readable(fd int) bool { return wait(fd, unix.POLLIN|unix.POLLRDHUP, 0) != unix.EAGAIN }
+func Readable(fd int) bool { return look(fd, unix.POLLIN|unix.POLLRDHUP) != 0 }
 
 // Writable only looks whether a write would not wait.
-func Writable(fd int) bool { return wait(fd, unix.POLLOUT, 0) != unix.EAGAIN }
+func Writable(fd int) bool { return look(fd, unix.POLLOUT) != 0 }
 
-func wait(fd int, events int16, milliseconds int) error {
+// Ended tells whether the read end of a pipe will never give anything again: it is empty, and has no writer. That it was
+// empty a moment ago does not say so.
+func Ended(fd int) bool { return look(fd, unix.POLLIN)&(unix.POLLIN|unix.POLLHUP) == unix.POLLHUP }
+
+// Broken tells whether the write end of a pipe has no reader any more.
+func Broken(fd int) bool { return look(fd, unix.POLLOUT)&unix.POLLERR != 0 }
+
+// look returns what poll(2) has to say now; what cannot be polled is ready.
+func look(fd int, events int16) int16 {
+	got, err := poll(fd, events, 0)
+	if err != nil {
+		return unix.POLLERR
+	}
+	return got
+}
+
+// poll retries EINTR, which Go's preemption signals give even a poll that only looks.
+func poll(fd int, events int16, milliseconds int) (int16, error) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, milliseconds)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return err
-		case n == 0:
-			return unix.EAGAIN
-		default:
-			return nil
+		_, err := unix.Poll(fds, milliseconds)
+		if err != unix.EINTR {
+			return fds[0].Revents, err
 		}
 	}
 }

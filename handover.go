@@ -1,0 +1,58 @@
+package penstock
+
+import "runtime"
+
+// What is written while a reader waits for it, and is large, does not go through the ring: it is copied once, from the
+// writer's memory to the reader's. The reader will be back for more; were the next write quicker, it would fill the ring,
+// the reader would find it full, and everything would be copied twice ever after. So a large write that comes behind a
+// handover first lets the reader run.
+
+// minHandOver is the size in bytes from which a copy costs more than a change of goroutines.
+const minHandOver = 16 << 10
+
+// handOverYields is how often a write lets others run before it no longer counts on the reader. Once is not enough: now
+// and then the scheduler runs who has yielded before who has been woken. Measured with 1 MiB writes on two cores: without
+// a yield 3 writes of 100 are handed over, with two of them 99, and a stream takes a third of the time.
+const handOverYields = 2
+
+// handOverLocked copies what it can of b[done:] to the reader that has waited longest, and returns how much. It gives up
+// the lock, but not between the parts of a write that is atomic.
+func (p *Pipe) handOverLocked(b []byte, done int, flags Flags) int {
+	if len(b)-done < minHandOver || p.readable.first == nil && !p.handedOver || p.packet {
+		return 0
+	}
+	atomic := len(b) <= p.pageSize
+	if flags&NonBlock == 0 && (done == 0 || !atomic) {
+		p.yieldToReaderLocked()
+	}
+	w := p.readable.first
+	if w == nil || w.into == nil || !p.emptyLocked() || p.claimed || p.writableLocked() != nil {
+		p.handedOver = false
+		return 0
+	}
+	p.readable.removeLocked(w)
+	p.handedOver = true
+	n := min(len(b)-done, len(w.into))
+	w.n = n
+	p.in += int64(n)
+	p.out += int64(n)
+	if atomic && n < len(b)-done {
+		copy(w.into, b[done:])
+		w.ready <- struct{}{}
+		return n
+	}
+	p.mu.Unlock() // nobody else touches a waiter that is off the queue
+	copy(w.into, b[done:])
+	w.ready <- struct{}{}
+	p.mu.Lock()
+	return n
+}
+
+// yieldToReaderLocked gives up the lock for the reader of the write before to come back.
+func (p *Pipe) yieldToReaderLocked() {
+	for i := 0; i < handOverYields && p.handedOver && p.readable.first == nil && p.emptyLocked(); i++ {
+		p.mu.Unlock()
+		runtime.Gosched()
+		p.mu.Lock()
+	}
+}
