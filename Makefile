@@ -1,7 +1,7 @@
 # Needs Go and nothing else: "make test" installs or names what tests use
 # besides, and the developer tools are pinned in tools/go.mod.
 
-.PHONY: help run build test soak lint fmt bench clean
+.PHONY: help run build test soak lint fmt bench bench-pipes clean
 
 ARGS =
 
@@ -20,7 +20,7 @@ TOOL = go tool -modfile=tools/go.mod
 BENCH_TOOL = go tool -modfile=../tools/go.mod
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: build ## build, then serve the demo stream, recording into recordings/ (ARGS= adds flags)
 	./bin/penstock serve --demo --record recordings $(ARGS)
@@ -61,6 +61,10 @@ fmt: ## format the Go files of every module
 
 bench: ## measure fan-out (ARGS= adds flags)
 	cd bench && go run ./fanout $(ARGS)
+
+bench-pipes: ## measure the pipe in memory, beside its peers (ARGS= adds flags)
+	go test -run '^$$' -bench Pipe $(ARGS) .
+	cd bench && go test -run '^$$' -bench . $(ARGS) ./pipes
 
 clean: ## remove what build, tests and profiles leave; recordings/ stays
 	rm -rf bin coverage.out coverage.html

@@ -88,27 +88,31 @@ func (p *Pipe) wakeAllLocked() {
 	p.writable.wakeAllLocked()
 }
 
-// readError and writeError make of a cause the error that the caller gets: the end is bare, would-block is made once,
-// and a fault is told as it is.
-func (p *Pipe) readError(op string, err error) error { return p.wrap(op, err, p.out) }
+// readError and writeError make of a cause the error that the caller of a verb gets; the pipe is of that side in it. The
+// end is bare, and a fault is told as it is.
+func (p *Pipe) readError(op string, side Side, err error) error { return p.wrap(op, side, p.out, err) }
 
-func (p *Pipe) writeError(op string, err error) error { return p.wrap(op, err, p.in) }
+func (p *Pipe) writeError(op string, side Side, err error) error { return p.wrap(op, side, p.in, err) }
 
-func (p *Pipe) wrap(op string, err error, offset int64) error {
+func (p *Pipe) wrap(op string, side Side, offset int64, err error) error {
 	switch {
-	case err == io.EOF && p.endErr != nil:
+	case err == io.EOF && p.endErr == nil:
+		return err
+	case err == io.EOF && op == "read":
 		return p.endErr
 	case err == io.EOF:
-		return err
-	case err == ErrWouldBlock && op == "read":
-		return errReadWouldBlock
-	case err == ErrWouldBlock && op == "write":
-		return errWriteWouldBlock
+		err = p.endErr
+	case err == ErrWouldBlock:
+		return wouldBlock(op, side)
 	}
 	if fault, ok := err.(*OpError); ok {
 		return fault
 	}
-	return &OpError{Op: op, Side: SidePipe, Offset: offset, Err: err}
+	e := &OpError{Op: op, Side: side, Offset: offset, Err: err}
+	if side != SidePipe {
+		e.Path = PathPages
+	}
+	return e
 }
 
 func (p *Pipe) available(ctx context.Context, flags Flags) (int, error) {
@@ -121,7 +125,7 @@ func (p *Pipe) available(ctx context.Context, flags Flags) (int, error) {
 		}
 	}
 	if err != nil {
-		return 0, blame("splice", SideSource, p.readError("splice", err))
+		return 0, p.readError("splice", SideSource, err)
 	}
 	p.chainReadersLocked() // nothing has been taken so far: another may be faster
 	return p.heldLocked(), nil
@@ -144,7 +148,7 @@ func (p *Pipe) room(ctx context.Context, flags Flags) error {
 	p.mu.Lock()
 	defer p.unlock()
 	if err := p.awaitRoomLocked(ctx, flags); err != nil {
-		return blame("splice", SideSink, p.writeError("splice", err))
+		return p.writeError("splice", SideSink, err)
 	}
 	p.chainWritersLocked()
 	return nil

@@ -77,12 +77,27 @@ var (
 
 // The hot path's errors are made once: a sink that would block is not worth an allocation.
 var (
-	errSourceWouldBlock = &OpError{Op: "splice", Side: SideSource, Err: ErrWouldBlock}
-	errSinkWouldBlock   = &OpError{Op: "splice", Side: SideSink, Err: ErrWouldBlock}
-	errPipeWouldBlock   = &OpError{Op: "splice", Side: SidePipe, Err: ErrWouldBlock}
-	errReadWouldBlock   = &OpError{Op: "read", Side: SidePipe, Err: ErrWouldBlock}
-	errWriteWouldBlock  = &OpError{Op: "write", Side: SidePipe, Err: ErrWouldBlock}
+	errSourceWouldBlock    = &OpError{Op: "splice", Side: SideSource, Err: ErrWouldBlock}
+	errSinkWouldBlock      = &OpError{Op: "splice", Side: SideSink, Err: ErrWouldBlock}
+	errPipeWouldBlock      = &OpError{Op: "splice", Side: SidePipe, Err: ErrWouldBlock}
+	errTeeSourceWouldBlock = &OpError{Op: "tee", Side: SideSource, Err: ErrWouldBlock}
+	errTeeSinkWouldBlock   = &OpError{Op: "tee", Side: SideSink, Err: ErrWouldBlock}
+	errReadWouldBlock      = &OpError{Op: "read", Side: SidePipe, Err: ErrWouldBlock}
+	errWriteWouldBlock     = &OpError{Op: "write", Side: SidePipe, Err: ErrWouldBlock}
 )
+
+// wouldBlock returns the error of a verb that would have to wait for that side.
+func wouldBlock(op string, side Side) error {
+	for _, e := range []*OpError{
+		errSourceWouldBlock, errSinkWouldBlock, errPipeWouldBlock, errTeeSourceWouldBlock, errTeeSinkWouldBlock,
+		errReadWouldBlock, errWriteWouldBlock,
+	} {
+		if e.Side == side && e.Op == op {
+			return e
+		}
+	}
+	return &OpError{Op: op, Side: side, Err: ErrWouldBlock}
+}
 
 func opErr(op string, side Side, path Path, err error) error {
 	if err == nil {

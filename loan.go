@@ -45,7 +45,7 @@ func (l *loan) borrow(p *Pipe, n int, flags Flags) error {
 	case err == io.EOF:
 		return opErr("splice", SidePipe, PathPages, io.ErrUnexpectedEOF)
 	default:
-		return blame("splice", SidePipe, p.readError("splice", err))
+		return p.readError("splice", SidePipe, err)
 	}
 }
 

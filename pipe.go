@@ -176,7 +176,7 @@ func (p *Pipe) write(ctx context.Context, b []byte, flags Flags) (n int, err err
 	}
 	p.mu.Lock()
 	if n, err = p.writeLocked(ctx, b, flags); err != nil {
-		err = p.writeError("write", err)
+		err = p.writeError("write", SidePipe, err)
 	}
 	p.unlock()
 	return n, err
@@ -264,7 +264,7 @@ func (p *Pipe) read(ctx context.Context, b []byte, flags Flags) (n int, err erro
 	}
 	p.mu.Lock()
 	if n, err = p.readLocked(ctx, b, flags); err != nil {
-		err = p.readError("read", err)
+		err = p.readError("read", SidePipe, err)
 	}
 	p.unlock()
 	return n, err

@@ -188,6 +188,74 @@ func TestRunsOfOneArenaShareAPage(t *testing.T) {
 	}
 }
 
+func TestTheHotPathAllocatesNothing(t *testing.T) {
+	leakless(t)
+	p, q := openPipe(t, 0), openPipe(t, 0)
+	out, in := make([]byte, DefaultPageSize+1), make([]byte, DefaultPageSize+1)
+	for name, verb := range map[string]func(){
+		"write and read": func() {
+			p.Write(out)
+			p.Read(in)
+		},
+		"splice": func() {
+			p.Write(out)
+			Splice(background, q, p, len(out), 0)
+			q.Read(in)
+		},
+		"tee": func() {
+			p.Write(out)
+			Tee(background, q, p, len(out), 0)
+			p.Discard(len(out))
+			q.Discard(len(out))
+		},
+		"reserve and commit": func() {
+			p.Reserve(64)
+			p.Commit(64)
+			p.Peek(64)
+			p.Discard(64)
+		},
+		"pull and push": func() {
+			p.Write(out)
+			for range 2 {
+				b, _ := p.Pull(background, len(out), 0)
+				q.Push(background, b, 0)
+			}
+			q.Discard(len(out))
+		},
+		"would block": func() {
+			p.TryRead(in)
+			Splice(background, q, p, 1, NonBlock)
+		},
+	} {
+		if n := testing.AllocsPerRun(100, verb); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func TestWaitingAllocatesNothing(t *testing.T) {
+	leakless(t)
+	p, q := openPipe(t, 1), openPipe(t, 1)
+	go func() {
+		b := make([]byte, 1)
+		for {
+			if _, err := p.Read(b); err != nil {
+				return
+			}
+			q.Write(b)
+		}
+	}()
+	b := make([]byte, 1)
+	n := testing.AllocsPerRun(100, func() {
+		p.Write(b)
+		q.Read(b)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	p.CloseWrite()
+}
+
 // readers returns each string in a Read of its own.
 func readers(parts ...string) io.Reader { return &partReader{parts} }
 

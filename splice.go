@@ -146,9 +146,9 @@ func prepareSource(ctx context.Context, op string, src *Pipe, flags Flags) (end,
 	err = src.awaitDataLocked(ctx, flags)
 	switch {
 	case err == io.EOF:
-		return src.readError(op, err), nil
+		return src.readError(op, SideSource, err), nil
 	case err != nil:
-		return nil, blame(op, SideSource, src.readError(op, err))
+		return nil, src.readError(op, SideSource, err)
 	default:
 		src.readable.wakeLocked() // nothing has been taken so far: another may be faster
 		return nil, nil
@@ -160,41 +160,10 @@ func prepareSink(ctx context.Context, op string, dst *Pipe, flags Flags) error {
 	dst.mu.Lock()
 	defer dst.unlock()
 	if err := dst.awaitRoomLocked(ctx, flags); err != nil {
-		return blame(op, SideSink, dst.writeError(op, err))
+		return dst.writeError(op, SideSink, err)
 	}
 	dst.writable.wakeLocked()
 	return nil
-}
-
-// blame gives a pipe's own error the side that the pipe is of in this transfer.
-func blame(op string, side Side, err error) error {
-	if err == io.EOF {
-		return err
-	}
-	var own *OpError
-	if !errors.As(err, &own) {
-		return opErr(op, side, PathPages, err) // what CloseWithError said
-	}
-	if own.Err == ErrWouldBlock {
-		return wouldBlock(op, side)
-	}
-	if own.Op != op {
-		return own // a fault, which has its side
-	}
-	e := *own
-	e.Side, e.Path = side, PathPages
-	return &e
-}
-
-func wouldBlock(op string, side Side) error {
-	switch {
-	case op == "splice" && side == SideSource:
-		return errSourceWouldBlock
-	case op == "splice" && side == SideSink:
-		return errSinkWouldBlock
-	default:
-		return &OpError{Op: op, Side: side, Err: ErrWouldBlock}
-	}
 }
 
 // patiently repeats a transfer between pipes, one at least the kernel's, until it moves something or fails, waiting in
@@ -204,7 +173,7 @@ func patiently(ctx context.Context, op string, dst, src Conduit, flags Flags, tr
 		n, err := transfer()
 		if err == io.EOF { // a source at its end waits for room, too, as in the kernel
 			if full := dst.room(ctx, NonBlock); full != nil {
-				err = blame(op, SideSink, full)
+				err = inTermsOf(op, full)
 			}
 		}
 		if n > 0 || flags&NonBlock != 0 || !errors.Is(err, ErrWouldBlock) {
@@ -219,6 +188,20 @@ func patiently(ctx context.Context, op string, dst, src Conduit, flags Flags, tr
 			return 0, err
 		}
 	}
+}
+
+// inTermsOf gives an error of room the verb that it stands in the way of.
+func inTermsOf(op string, err error) error {
+	var own *OpError
+	if !errors.As(err, &own) || own.Op == op {
+		return err
+	}
+	if own.Err == ErrWouldBlock {
+		return wouldBlock(op, own.Side)
+	}
+	e := *own
+	e.Op = op
+	return &e
 }
 
 // spliceBetween moves without waiting.
@@ -243,7 +226,7 @@ func writeOut(op string, dst *KernelPipe, src *Pipe, n int) (int, error) {
 	if err := l.take(context.Background(), src, n, NonBlock); err != nil {
 		src.mu.Lock()
 		defer src.mu.Unlock()
-		return 0, blame(op, SideSource, src.readError(op, err))
+		return 0, src.readError(op, SideSource, err)
 	}
 	n, err := dst.writePages(l.views)
 	if n > 0 {
@@ -347,7 +330,7 @@ func (p *Pipe) promise() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.writableLocked(); err != nil {
-		return blame("splice", SideSink, p.writeError("splice", err))
+		return p.writeError("splice", SideSink, err)
 	}
 	if p.fullLocked() {
 		return errPipeWouldBlock

@@ -29,7 +29,7 @@ func Vmsplice(ctx context.Context, p *Pipe, b []byte, released func(), flags Fla
 	p.mu.Lock()
 	defer p.unlock()
 	if err := p.awaitRoomLocked(ctx, flags); err != nil {
-		return 0, blame("vmsplice", SidePipe, p.writeError("vmsplice", err))
+		return 0, p.writeError("vmsplice", SidePipe, err)
 	}
 	if flags&Gift != 0 {
 		p.pushLocked(Buffer{page: foreignPage(b, false, nil), length: uint32(len(b)), flags: BufGift})
@@ -49,7 +49,7 @@ func (p *Pipe) Push(ctx context.Context, b Buffer, flags Flags) error {
 	p.mu.Lock()
 	defer p.unlock()
 	if err := p.awaitRoomLocked(ctx, flags); err != nil {
-		return blame("push", SidePipe, p.writeError("push", err))
+		return p.writeError("push", SidePipe, err)
 	}
 	p.pushLocked(b)
 	p.chainWritersLocked()
@@ -66,7 +66,7 @@ func (p *Pipe) Pull(ctx context.Context, n int, flags Flags) (Buffer, error) {
 	p.mu.Lock()
 	defer p.unlock()
 	if err := p.awaitDataLocked(ctx, flags); err != nil {
-		return Buffer{}, blame("pull", SidePipe, p.readError("pull", err))
+		return Buffer{}, p.readError("pull", SidePipe, err)
 	}
 	head := p.slot(p.tail)
 	if n < int(head.length) {

@@ -110,7 +110,7 @@ func (p *Pipe) Peek(n int) ([]byte, error) {
 	defer p.unlock()
 	for {
 		if err := p.awaitDataLocked(context.Background(), 0); err != nil {
-			return nil, blame("peek", SidePipe, p.readError("peek", err))
+			return nil, p.readError("peek", SidePipe, err)
 		}
 		p.chainReadersLocked() // nothing is taken: another may be waiting for as much as there is
 		head := p.slot(p.tail)
@@ -126,7 +126,7 @@ func (p *Pipe) Peek(n int) ([]byte, error) {
 		case plain && head.flags&BufPacket != 0:
 			return head.bytes(pg), opErr("peek", SidePipe, PathPages, syscall.EMSGSIZE)
 		case plain && one && p.writeClosed && p.promisedLocked() == 0:
-			return head.bytes(pg), p.readError("peek", io.EOF)
+			return head.bytes(pg), p.readError("peek", SidePipe, io.EOF)
 		case plain && one && p.limit == 1 && (head.flags&BufMerge == 0 || p.writable.first != nil):
 			return head.bytes(pg), opErr("peek", SidePipe, PathPages, syscall.ENOBUFS)
 		case held < want && (one && plain || !p.writeClosed && !p.fullLocked()):
@@ -134,7 +134,7 @@ func (p *Pipe) Peek(n int) ([]byte, error) {
 			continue
 		}
 		if err := p.gatherLocked(min(want, p.heldLocked())); err != nil {
-			err = blame("peek", SidePipe, p.readError("peek", err))
+			err = p.readError("peek", SidePipe, err)
 			if p.emptyLocked() {
 				return nil, err
 			}
@@ -232,7 +232,7 @@ func (p *Pipe) Reserve(n int) ([]byte, error) {
 	defer p.unlock()
 	if p.offered == 0 {
 		if err := p.awaitRoomLocked(context.Background(), 0); err != nil {
-			return nil, blame("reserve", SidePipe, p.writeError("reserve", err))
+			return nil, p.writeError("reserve", SidePipe, err)
 		}
 		p.reserved++
 	}
@@ -255,7 +255,7 @@ func (p *Pipe) Commit(n int) error {
 		return opErr("commit", SidePipe, PathPages, syscall.EINVAL)
 	}
 	if err := p.writableLocked(); n > 0 && (p.readClosed || p.writeClosed) {
-		return blame("commit", SidePipe, p.writeError("commit", err))
+		return p.writeError("commit", SidePipe, err)
 	}
 	if p.offered > 0 {
 		p.offered = 0
