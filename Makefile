@@ -6,7 +6,7 @@
 ARGS =
 
 # The platforms other than the host's that must build.
-CROSS = darwin/arm64 freebsd/amd64 windows/amd64
+CROSS = darwin/arm64 freebsd/amd64 linux/arm windows/amd64
 
 # A test binary that hangs prints its goroutines at this age, early enough
 # for CI to report it within its 15 minutes.

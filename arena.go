@@ -13,7 +13,11 @@ type Arena struct {
 }
 
 // NewPipe is the package's NewPipe, of a pipe that is of this arena.
-func (a *Arena) NewPipe(slots int) *Pipe { return newPipe(PipeConfig{Slots: slots, Arena: a}) }
+func (a *Arena) NewPipe(slots int) *Pipe {
+	p := newPipe(PipeConfig{Slots: slots, Arena: a})
+	p.ring = make([]Buffer, p.limit)
+	return p
+}
 
 // borrow hands the page in progress to the caller alone, who gives it back with giveBack. Nobody waits: a second
 // borrower starts a page of its own, as does one whose pages have another size.

@@ -34,13 +34,17 @@ type Buffer struct {
 }
 
 // NewBuffer makes a buffer of length bytes at an offset of the page. It takes over the caller's reference. Its error is
-// EINVAL for what cannot lie on a page, 2 GiB being the most.
+// EINVAL for what cannot lie on a page, 2 GiB being the most. A page that turns out to be too short when it is mapped is
+// ErrTruncated to whoever wants the bytes.
 func NewBuffer(pg Page, offset, length int, flags BufferFlags) (Buffer, error) {
 	if pg == nil || offset < 0 || length <= 0 || offset > math.MaxInt32 || length > math.MaxInt32-offset {
 		return Buffer{}, &OpError{Op: "buffer", Side: SideSource, Err: syscall.EINVAL}
 	}
 	if flags&BufMerge != 0 {
 		return Buffer{}, &OpError{Op: "buffer", Side: SideSource, Err: fmt.Errorf("a page from outside is not appended to: %w", syscall.EINVAL)}
+	}
+	if own, ok := pg.(*page); ok && offset+length > len(own.data) {
+		return Buffer{}, &OpError{Op: "buffer", Side: SideSource, Err: syscall.EINVAL}
 	}
 	return Buffer{page: pg, offset: uint32(offset), length: uint32(length), flags: flags}, nil
 }
@@ -112,7 +116,7 @@ func (b Buffer) dup(off, n uint32) Buffer {
 	return Buffer{page: b.page, offset: b.offset + off, length: n, flags: b.flags &^ (BufMerge | BufGift)}
 }
 
-// Steal returns the bytes, confirmed before, for the caller to write to, if the buffer's reference is the only one and
+// Steal returns the bytes, confirmed before, for the caller to write to until Unmap, if the buffer's reference is the only one and
 // the memory is nobody else's: anonymous, or a gift. The buffer is released as ever when the caller is done.
 func (b Buffer) Steal() ([]byte, bool) {
 	if !b.page.Steal() {

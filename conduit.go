@@ -28,8 +28,8 @@ const (
 	Gift
 )
 
-// Conduit is a pipe of either backing. It is implemented by [*Pipe] and [*KernelPipe] and by nothing else: the fast
-// paths depend on what is behind it.
+// Conduit is a pipe of either backing: a [*Pipe] or a [*KernelPipe], and nothing else, because the fast paths depend on
+// what is behind it. A type that embeds one is a reader and a writer like any other to [Splice], and EINVAL to [Tee].
 type Conduit interface {
 	// Read and Write block like those of any pipe. Either end may be plain while the other is spliced.
 	io.ReadWriter

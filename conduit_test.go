@@ -366,7 +366,7 @@ func TestSourceWaitsAreInterrupted(t *testing.T) {
 		if side, _ := penstock.SideOf(err); !errors.Is(err, os.ErrDeadlineExceeded) || side != penstock.SideSource {
 			t.Errorf("%v", err)
 		}
-		if err := penstock.ReadsAgain(src); err != nil {
+		if err := penstock.ResumeReads(src); err != nil {
 			t.Fatal(err)
 		}
 		far.Write([]byte("x"))

@@ -12,7 +12,8 @@ import (
 func (p *Pipe) CloseWrite() error { return p.CloseWithError(nil) }
 
 // CloseWithError is CloseWrite, but for the error that readers get in place of io.EOF when they have drained what is
-// there. The first call decides.
+// there: Read returns it as it is, the other verbs in an *OpError. Writers that wait get io.ErrClosedPipe. The first call
+// decides; later ones do nothing.
 func (p *Pipe) CloseWithError(err error) error {
 	p.mu.Lock()
 	defer p.unlock()
@@ -105,14 +106,21 @@ func (p *Pipe) wrap(op string, side Side, offset int64, err error) error {
 	case err == ErrWouldBlock:
 		return wouldBlock(op, side)
 	}
-	if fault, ok := err.(*OpError); ok {
-		return fault
+	if p.fault != nil && err == error(p.fault) {
+		return err
 	}
 	e := &OpError{Op: op, Side: side, Offset: offset, Err: err}
 	if side != SidePipe {
 		e.Path = PathPages
 	}
 	return e
+}
+
+// offsets returns how many bytes have ever been put in and taken out.
+func (p *Pipe) offsets() (in, out int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.in, p.out
 }
 
 func (p *Pipe) available(ctx context.Context, flags Flags) (int, error) {
@@ -126,6 +134,9 @@ func (p *Pipe) available(ctx context.Context, flags Flags) (int, error) {
 	}
 	if err != nil {
 		return 0, p.readError("splice", SideSource, err)
+	}
+	if p.emptyLocked() { // closed while it arrived
+		return 0, p.readError("splice", SideSource, io.ErrClosedPipe)
 	}
 	p.chainReadersLocked() // nothing has been taken so far: another may be faster
 	return p.heldLocked(), nil

@@ -30,9 +30,12 @@ func (p *Pipe) handOverLocked(b []byte, done int, flags Flags) int {
 		p.handedOver = false
 		return 0
 	}
+	n := min(len(b)-done, len(w.into))
+	if atomic && n < len(b)-done && p.fullLocked() {
+		return 0 // every slot is promised: the rest would come later
+	}
 	p.readable.removeLocked(w)
 	p.handedOver = true
-	n := min(len(b)-done, len(w.into))
 	w.n = n
 	p.in += int64(n)
 	p.out += int64(n)

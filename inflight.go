@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"syscall"
 )
@@ -39,7 +40,7 @@ func (f *flightPage) read(r io.ReaderAt, off int64) {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		f.err = ErrTruncated
 	default:
-		f.err = err
+		f.err = fmt.Errorf("read at %d: %w", off, err)
 	}
 	f.page.Release()
 	close(f.landed)
@@ -53,6 +54,9 @@ func (f *flightPage) read(r io.ReaderAt, off int64) {
 //
 // Into a kernel pipe the bytes are read and written.
 func ReadAhead(r io.ReaderAt, off, n int64) (Source, error) {
+	if r == nil {
+		return nil, opErr("splice", SideSource, "", fmt.Errorf("no reader: %w", syscall.EINVAL))
+	}
 	if off < 0 {
 		return nil, opErr("splice", SideSource, "", fmt.Errorf("negative offset: %w", syscall.EINVAL))
 	}
@@ -63,6 +67,7 @@ func ReadAhead(r io.ReaderAt, off, n int64) (Source, error) {
 		}
 		n = max(size-off, 0)
 	}
+	n = min(n, math.MaxInt64-off)
 	return &aheadSource{r: r, off: off, end: off + n, flying: make(chan struct{}, maxInFlight)}, nil
 }
 
@@ -105,7 +110,7 @@ func (s *aheadSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	if s.buf == nil {
 		s.buf = make([]byte, DefaultPageSize)
 	}
-	m, err := s.r.ReadAt(s.buf[:min(n, len(s.buf), surelyFree(p))], s.off)
+	m, err := counted(func(b []byte) (int, error) { return s.r.ReadAt(b, s.off) }, s.buf[:min(n, len(s.buf), surelyFree(p))])
 	if m == 0 {
 		if err == io.EOF {
 			err = ErrTruncated

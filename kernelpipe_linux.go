@@ -146,7 +146,9 @@ func (p *KernelPipe) Close() error {
 
 func (p *KernelPipe) available(ctx context.Context, flags Flags) (int, error) {
 	for {
-		switch n, ended := p.held(); {
+		switch n, ended, err := p.held(); {
+		case err != nil:
+			return 0, opErr("splice", SideSource, PathSplice, err)
 		case n > 0:
 			return n, nil
 		case ended:
@@ -161,15 +163,15 @@ func (p *KernelPipe) available(ctx context.Context, flags Flags) (int, error) {
 }
 
 // held returns the bytes held, and whether there never will be any again.
-func (p *KernelPipe) held() (n int, ended bool) {
+func (p *KernelPipe) held() (n int, ended bool, err error) {
 	fd, ok := p.r.enter()
 	if !ok {
-		return 0, false
+		return 0, false, os.ErrClosed
 	}
 	defer p.r.leave()
 	ended = kernel.Ended(fd) // before it is looked how much there is: something may come in between
-	n, err := kernel.Buffered(fd)
-	return n, ended && err == nil && n == 0
+	n, err = kernel.Buffered(fd)
+	return n, ended && n == 0, err
 }
 
 func (p *KernelPipe) room(ctx context.Context, flags Flags) error {
@@ -320,6 +322,14 @@ func (e *end) await(ctx context.Context, wait func(syscall.RawConn, func(uintptr
 		return nil
 	}
 	f := e.promote()
+	if ctx.Done() != nil { // a deadline of one's own to interrupt, and not everybody's
+		own, err := kernel.Dup(fd)
+		if err != nil {
+			return err
+		}
+		f = os.NewFile(uintptr(own), "pipe")
+		defer f.Close()
+	}
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err

@@ -23,12 +23,11 @@ type loan struct {
 // arrive and takes along what has arrived behind it.
 func (l *loan) take(ctx context.Context, p *Pipe, n int, flags Flags) error {
 	p.mu.Lock()
-	err := p.awaitDataLocked(ctx, flags)
-	if err == nil {
-		err = l.takeLocked(ctx, p, n, flags)
+	defer p.unlock()
+	if err := p.awaitDataLocked(ctx, flags); err != nil {
+		return err
 	}
-	p.unlock()
-	return err
+	return l.takeLocked(ctx, p, n, flags)
 }
 
 // borrow is take for a sink, which has been told that the bytes are there.
@@ -51,11 +50,16 @@ func (l *loan) borrow(p *Pipe, n int, flags Flags) error {
 
 // takeLocked gives the lock up where it has to wait. Precondition: the pipe is neither empty nor claimed.
 func (l *loan) takeLocked(ctx context.Context, p *Pipe, n int, flags Flags) error {
+	if flags&NonBlock != 0 { // looked at without a claim: its end would wake those who only look, too
+		if landed, first := p.headLandedLocked(); !landed || !first {
+			return ErrWouldBlock
+		}
+	}
 	l.pipe, l.held = p, 0
 	p.claimed = true
 	plain := true
 	for i := p.tail; i != p.head && n > 0; i++ {
-		b := p.slot(i).dup(0, min(p.slot(i).length, uint32(min(n, 1<<31))))
+		b := p.slot(i).dup(0, uint32(min(n, p.slot(i).Len())))
 		pg, ok := b.page.(*page)
 		plain = plain && ok
 		if ok {
@@ -70,16 +74,22 @@ func (l *loan) takeLocked(ctx context.Context, p *Pipe, n int, flags Flags) erro
 	if plain {
 		return nil
 	}
-	p.mu.Unlock()
 	if flags&NonBlock != 0 {
 		ctx = now
 	}
-	err := l.arrive(ctx)
-	p.mu.Lock()
-	if err != nil {
-		p.unclaimLocked()
+	landed := false
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		if !landed { // or somebody's Page has panicked
+			p.unclaimLocked()
+		}
+	}()
+	if err := l.arrive(ctx); err != nil {
+		return err
 	}
-	return err
+	landed = true
+	return nil
 }
 
 // arrive waits for the first buffer and maps what there is.
@@ -165,20 +175,21 @@ func (p *Pipe) faulted(err error) error {
 	return p.fault
 }
 
-// readSlowLocked is Read of a first buffer that is not plain memory.
-func (p *Pipe) readSlowLocked(ctx context.Context, b []byte, flags Flags) (int, error) {
-	head := p.slot(p.tail)
-	packet, length := head.flags&BufPacket != 0, int(head.length)
+// readSlow is Read of a first buffer that is not plain memory.
+func (p *Pipe) readSlow(ctx context.Context, b []byte, flags Flags) (n int, err error) {
 	var l loan
-	if err := l.takeLocked(ctx, p, min(len(b), length), flags); err != nil {
-		return 0, err
+	if err := l.take(ctx, p, len(b), flags); err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return 0, p.readError("read", SidePipe, err)
 	}
-	p.mu.Unlock()
-	n := copy(b, l.views[0])
+	n = copy(b, l.views[0])
+	packet := l.bufs[0].flags&BufPacket != 0
 	l.cut(0)
 	p.mu.Lock()
-	if packet {
-		p.settleLocked(length)
+	defer p.unlock()
+	if packet && !p.emptyLocked() {
+		p.settleLocked(p.slot(p.tail).Len())
 	} else {
 		p.settleLocked(n)
 	}

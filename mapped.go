@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"context"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -33,7 +34,7 @@ type windowPage struct {
 // somebody looks is a fault of memory on Linux (SIGBUS), as with every mapped file: use it for files that nobody cuts.
 // Elsewhere the bytes are read.
 func MapWindow(file *os.File, off int64, n int, released func()) (Page, error) {
-	if off < 0 || off%int64(os.Getpagesize()) != 0 || n <= 0 {
+	if file == nil || off < 0 || off%int64(os.Getpagesize()) != 0 || n <= 0 || n > math.MaxInt32 || off > math.MaxInt64-int64(n) {
 		return nil, opErr("map", SideSource, "", syscall.EINVAL)
 	}
 	otherPages.Add(1)

@@ -23,16 +23,28 @@ const (
 	Lent                    // the lender may, and the reader sees it
 )
 
-func (s Stability) String() string { return [...]string{"stable", "shared", "lent"}[s] }
+func (s Stability) String() string {
+	switch s {
+	case Stable:
+		return "stable"
+	case Shared:
+		return "shared"
+	case Lent:
+		return "lent"
+	default:
+		return "unknown"
+	}
+}
 
 // Page is memory that buffers lie on, with the operations that the kernel's struct pipe_buf_operations has for it. A
 // pipe does not care what is behind them: memory of its own, memory lent or given by a caller, a file's page whose read
 // is still in flight, a window on a device. Anyone can implement it.
 //
-// Implementations must be safe for concurrent use. A pipe calls none of these but Get and Steal with its lock held.
+// Implementations must be comparable, as pointers are, and safe for concurrent use. A pipe calls none of these but Get with its lock held.
 type Page interface {
 	// Confirm waits until the bytes are there, and fails if they never will be: [ErrTruncated], or the read's error.
-	// A context that is done makes it a test: it then returns nil if the bytes are there, else the context's error.
+	// A context that is done makes it a test: it then returns nil if the bytes are there, else the context's error or
+	// its cause, as it is and not wrapped.
 	Confirm(ctx context.Context) error
 
 	// Map makes the memory addressable and returns it, whole and only to be read. Each Map that succeeds is followed

@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/bits"
 	"os"
@@ -87,7 +88,9 @@ var lastID atomic.Uint64
 // NewPipe returns an empty pipe of at least so many slots, 16 if it is 0, with pages of DefaultPageSize. The caller
 // closes it.
 func NewPipe(slots int) *Pipe {
-	return newPipe(PipeConfig{Slots: slots})
+	p := newPipe(PipeConfig{Slots: slots})
+	p.ring = make([]Buffer, p.limit)
+	return p
 }
 
 // OpenPipe returns an empty pipe. Its error is EINVAL for sizes that cannot be, and ENFILE if the quota has nothing
@@ -100,9 +103,11 @@ func OpenPipe(c PipeConfig) (*Pipe, error) {
 	if err := p.charge(); err != nil {
 		return nil, opErr("open", SidePipe, "", err)
 	}
+	p.ring = make([]Buffer, p.limit)
 	return p, nil
 }
 
+// newPipe makes a pipe that has no ring so far.
 func newPipe(c PipeConfig) *Pipe {
 	if c.Slots <= 0 {
 		c.Slots = DefaultSlots
@@ -112,7 +117,7 @@ func newPipe(c PipeConfig) *Pipe {
 		c.PageSize = DefaultPageSize
 	}
 	p := &Pipe{
-		ring:   make([]Buffer, powerOfTwo(c.Slots)),
+		limit:  uint(powerOfTwo(c.Slots)),
 		id:     lastID.Add(1),
 		packet: c.Packet,
 		class:  sizeClass(c.PageSize),
@@ -123,7 +128,6 @@ func newPipe(c PipeConfig) *Pipe {
 	if p.arena == nil {
 		p.arena = &p.own
 	}
-	p.limit = uint(len(p.ring))
 	p.pageSize = MinPageSize << p.class
 	return p
 }
@@ -263,12 +267,19 @@ func (p *Pipe) read(ctx context.Context, b []byte, flags Flags) (n int, err erro
 		return 0, nil
 	}
 	p.mu.Lock()
-	if n, err = p.readLocked(ctx, b, flags); err != nil {
+	if n, err = p.readLocked(ctx, b, flags); err == errNotPlain {
+		p.unlock()
+		return p.readSlow(ctx, b, flags)
+	}
+	if err != nil {
 		err = p.readError("read", SidePipe, err)
 	}
 	p.unlock()
 	return n, err
 }
+
+// errNotPlain is for a first buffer on somebody else's page, which is not to be touched with the lock held.
+var errNotPlain = errors.New("not plain memory")
 
 func (p *Pipe) readLocked(ctx context.Context, b []byte, flags Flags) (n int, err error) {
 	if n, err = p.awaitBytesLocked(ctx, b, flags); n > 0 || err != nil {
@@ -281,7 +292,7 @@ func (p *Pipe) readLocked(ctx context.Context, b []byte, flags Flags) (n int, er
 			if n > 0 {
 				break
 			}
-			return p.readSlowLocked(ctx, b, flags)
+			return 0, errNotPlain
 		}
 		m := copy(b[n:], head.bytes(pg))
 		n += m
@@ -303,6 +314,11 @@ func (p *Pipe) dropLocked(n int) {
 		head := p.slot(p.tail)
 		if n < int(head.length) {
 			head.offset, head.length = head.offset+uint32(n), head.length-uint32(n)
+			if p.fault != nil {
+				rest := *p.fault // callers have the other
+				rest.Offset = p.out
+				p.fault = &rest
+			}
 			break
 		}
 		n -= int(head.length)
@@ -414,6 +430,7 @@ func (p *Pipe) awaitBytesLocked(ctx context.Context, b []byte, flags Flags) (n i
 		case !p.emptyLocked() && !p.claimed:
 			return 0, nil
 		case p.endedLocked():
+			p.readable.wakeLocked() // it is everybody's
 			return 0, io.EOF
 		case flags&NonBlock != 0:
 			return 0, ErrWouldBlock

@@ -42,7 +42,7 @@ func (p *Pipe) charge() error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	slots := len(p.ring)
+	slots := int(p.limit)
 	if beyond(q.used+p.pages(slots), q.soft) {
 		slots = min(slots, slotsBeyondSoft)
 	}
@@ -50,8 +50,7 @@ func (p *Pipe) charge() error {
 		return syscall.ENFILE
 	}
 	q.used += p.pages(slots)
-	p.charged = slots
-	p.ring, p.limit = p.ring[:slots:slots], uint(slots)
+	p.charged, p.limit = slots, uint(slots)
 	return nil
 }
 

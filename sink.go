@@ -8,12 +8,15 @@ import (
 )
 
 // SinkOf makes a Sink of w, which it writes to but does not close. On Linux a *net.TCPConn, a *net.UnixConn and an
-// *os.File are spliced into; everything else is written, and so are those where splice is refused.
+// *os.File are spliced into, and everywhere a pipe is; everything else is written, and so are those where splice is refused.
 //
 // A [Reserver] gets the bytes copied straight into its space.
 //
 // If w has SetWriteDeadline, Interrupt works; else a write that has begun is waited for.
 func SinkOf(w io.Writer) Sink {
+	if p, ok := bare(w); ok {
+		return &pipeSink{p}
+	}
 	if s := descriptorSink(w); s != nil {
 		return s
 	}
@@ -78,7 +81,12 @@ func (s *writerSink) fromPages(p *Pipe, n int, flags Flags) (done int, err error
 	if err := s.loan.borrow(p, n, flags); err != nil {
 		return 0, err
 	}
-	defer func() { s.loan.settle(done) }()
+	defer func() {
+		s.loan.settle(done)
+		if op := (*OpError)(nil); errors.As(err, &op) {
+			_, op.Offset = p.offsets()
+		}
+	}()
 	if conn, ok := vectored(s.w); ok && len(s.loan.views) > 1 {
 		s.vec = append(s.vec[:0], s.loan.views...)
 		rest := s.vec // which WriteTo consumes

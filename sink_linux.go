@@ -59,7 +59,7 @@ func (s *fdSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
 	switch p := p.(type) {
 	case *Pipe:
 		if s.polls {
-			return s.fromPages(p, n, flags)
+			return s.fromPages(p, n, flags, flags)
 		}
 	case *KernelPipe:
 		if !s.refused {
@@ -85,7 +85,11 @@ func (s *fdSink) step(p Conduit, n int, flags Flags) (int, error) {
 		return 0, errPipeWouldBlock
 	}
 	if m == 0 && err == error(errSinkWouldBlock) && flags&NonBlock == 0 {
-		m, err = s.SpliceWrite(p, min(n, MinPageSize), 0)
+		if p, ok := p.(*Pipe); ok {
+			m, err = s.fromPages(p, min(n, MinPageSize), 0, NonBlock)
+		} else {
+			m, err = s.SpliceWrite(p, min(n, p.Len(), MinPageSize), 0)
+		}
 	}
 	if m > 0 && errors.Is(err, ErrWouldBlock) {
 		return m, nil
@@ -130,11 +134,11 @@ func (s *fdSink) doSplice(fd uintptr) bool {
 	return true
 }
 
-// fromPages is writev of the pages where they are.
-func (s *fdSink) fromPages(p *Pipe, n int, flags Flags) (int, error) {
+// fromPages is writev of the pages where they are. It waits for the socket as flags say, and for the pipe as pipe says.
+func (s *fdSink) fromPages(p *Pipe, n int, flags, pipe Flags) (int, error) {
 	done := 0
 	for done < n { // once, unless not all of the bytes had arrived
-		if err := s.w.loan.borrow(p, n-done, flags); err != nil {
+		if err := s.w.loan.borrow(p, n-done, pipe); err != nil {
 			return done, err
 		}
 		s.rest = s.w.loan.views
@@ -145,7 +149,11 @@ func (s *fdSink) fromPages(p *Pipe, n int, flags Flags) (int, error) {
 		done += s.moved
 		if err != nil || s.err != nil {
 			s.moved = done
-			return s.result(PathPages, err)
+			done, err = s.result(PathPages, err)
+			if op := (*OpError)(nil); err != error(errSinkWouldBlock) && errors.As(err, &op) {
+				_, op.Offset = p.offsets()
+			}
+			return done, err
 		}
 	}
 	return done, nil

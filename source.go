@@ -1,15 +1,20 @@
 package penstock
 
 import (
+	"errors"
 	"io"
+	"syscall"
 	"time"
 )
 
 // SourceOf makes a Source of r, which it reads but does not close. On Linux a *net.TCPConn, a *net.UnixConn and an
-// *os.File are spliced; everything else is read, and so are those where splice is refused.
+// *os.File are spliced, and everywhere a pipe is; everything else is read, and so are those where splice is refused.
 //
 // If r has SetReadDeadline, so does the Source: a deadline in the past interrupts a wait.
 func SourceOf(r io.Reader) Source {
+	if p, ok := bare(r); ok {
+		return &pipeSource{p}
+	}
 	if s := descriptorSource(r); s != nil {
 		return s
 	}
@@ -18,16 +23,43 @@ func SourceOf(r io.Reader) Source {
 
 // readerSource reads. Into a memory pipe that is one copy, straight into its page; into a kernel pipe it is two.
 type readerSource struct {
-	r    io.Reader
-	buf  []byte
-	rest []byte // of buf: what a pipe failed to take
+	r      io.Reader
+	buf    []byte
+	rest   []byte // of buf: what a pipe failed to take
+	failed error  // told along with bytes, which go first; the next call's
 }
 
-func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
-	if p, ok := p.(*Pipe); ok {
-		m, _, err := p.fill(n, s.r.Read)
-		return m, sourceErr(PathPages, err)
+// maxEmptyReads is how often in a row a reader may have nothing to say, as in bufio.
+const maxEmptyReads = 100
+
+func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (m int, err error) {
+	if n <= 0 {
+		return 0, opErr("splice", SideSource, "", syscall.EINVAL)
 	}
+	if s.failed != nil {
+		return 0, heldBack(s)
+	}
+	path := PathReadWrite
+	for range maxEmptyReads {
+		if pages, ok := p.(*Pipe); ok {
+			path = PathPages
+			m, _, err = pages.fill(n, s.r.Read)
+		} else {
+			m, err = s.copyInto(p, n)
+		}
+		switch {
+		case m > 0:
+			s.failed = err
+			return m, nil
+		case err != nil:
+			return 0, sourceErr(p, path, err)
+		}
+	}
+	return 0, sourceErr(p, path, io.ErrNoProgress)
+}
+
+// copyInto reads and writes. What the pipe fails to take is the first to go the next time.
+func (s *readerSource) copyInto(p Conduit, n int) (int, error) {
 	if s.buf == nil {
 		s.buf = make([]byte, DefaultPageSize)
 	}
@@ -37,7 +69,7 @@ func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
 		s.rest = s.rest[m:]
 		return m, err
 	}
-	m, err := s.r.Read(s.buf[:room])
+	m, err := counted(s.r.Read, s.buf[:room])
 	if m > 0 {
 		written, werr := p.Write(s.buf[:m])
 		if werr != nil {
@@ -45,7 +77,28 @@ func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (int, error) {
 			return written, werr
 		}
 	}
-	return m, sourceErr(PathReadWrite, err)
+	return m, err
+}
+
+// heldBack returns the error that a Source has met behind bytes that went first, and that it would tell at its next
+// call.
+func heldBack(s Source) (err error) {
+	switch s := s.(type) {
+	case *readerSource:
+		err, s.failed = s.failed, nil
+	case interface{ heldBack() error }:
+		err = s.heldBack()
+	}
+	return sourceErr(nil, PathPages, err)
+}
+
+// counted reads, and holds the reader to what io.Reader says of its count.
+func counted(read func([]byte) (int, error), b []byte) (int, error) {
+	n, err := read(b)
+	if n < 0 || n > len(b) {
+		return 0, errors.New("the reader returned an impossible count")
+	}
+	return n, err
 }
 
 // surelyFree returns how many bytes a kernel pipe takes without waiting that can be written to at all: it does not tell
@@ -70,14 +123,18 @@ func (s *readerSource) Wait() error { return nil }
 func (s *readerSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r, t) }
 
 // sourceErr blames the source, except that its end is nobody's fault and an error that has a side keeps it.
-func sourceErr(path Path, err error) error {
+func sourceErr(p Conduit, path Path, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
 	if _, ok := SideOf(err); ok {
 		return err
 	}
-	return opErr("splice", SideSource, path, err)
+	e := &OpError{Op: "splice", Side: SideSource, Path: path, Err: err}
+	if p, ok := p.(*Pipe); ok {
+		e.Offset, _ = p.offsets()
+	}
+	return e
 }
 
 func setReadDeadline(r any, t time.Time) error {
@@ -87,12 +144,12 @@ func setReadDeadline(r any, t time.Time) error {
 	return ErrCannotInterrupt
 }
 
-// InterruptReads makes a wait of the source return with os.ErrDeadlineExceeded, and ReadsAgain undoes it. Both return
+// InterruptReads makes a wait of the source return with os.ErrDeadlineExceeded, and ResumeReads undoes it. Both return
 // ErrCannotInterrupt if the source has no deadlines.
 func InterruptReads(s Source) error { return setReadDeadline(s, past) }
 
-// ReadsAgain undoes InterruptReads.
-func ReadsAgain(s Source) error { return setReadDeadline(s, time.Time{}) }
+// ResumeReads undoes InterruptReads.
+func ResumeReads(s Source) error { return setReadDeadline(s, time.Time{}) }
 
 // Limit is a Source of the first n bytes of src: then io.EOF, and src stands behind them.
 func Limit(src Source, n int64) Source { return &limitSource{src, n} }

@@ -78,7 +78,10 @@ func (s *fdSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	s.flags = flags
 	if err := s.failed; err != nil {
 		s.failed = nil
-		return 0, sourceErr(PathPages, err)
+		return 0, sourceErr(p, PathPages, err)
+	}
+	if n <= 0 {
+		return 0, opErr("splice", SideSource, "", syscall.EINVAL)
 	}
 	switch p := p.(type) {
 	case *Pipe:
@@ -93,6 +96,14 @@ func (s *fdSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 		}
 	}
 	return s.r.SpliceRead(p, n, flags)
+}
+
+func (s *fdSource) heldBack() (err error) {
+	err, s.failed = s.failed, nil
+	if err == nil {
+		err = heldBack(&s.r)
+	}
+	return err
 }
 
 // Polls is false for files, which are always ready, and for what refused splice, which is read plainly.
@@ -182,7 +193,7 @@ func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
 	case err == syscall.EAGAIN:
 		return 0, errSourceWouldBlock
 	default:
-		return 0, sourceErr(PathPages, err)
+		return 0, sourceErr(p, PathPages, err)
 	}
 }
 

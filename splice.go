@@ -22,8 +22,13 @@ import (
 //   - Where neither side is a pipe, but one is a [Peeker] or a [Reserver], one copy is made from buffer to buffer. What
 //     has no buffer either is ErrCannotSplice.
 //
-// A context that is done ends a wait with its cause. Waiting for a source that is no pipe and has no SetReadDeadline
-// cannot be ended.
+// Bytes may come with an error: of the source, that it told along with them. NonBlock is obeyed by pipes, sockets and
+// files that can be polled; a plain Reader, Writer, [Peeker] or [Reserver] is called all the same, and may wait (see
+// [Source.Polls]). A context that is done ends a wait with its cause, where what is waited for is a pipe or has
+// SetReadDeadline or SetWriteDeadline. It is a deadline that ends the wait, and no deadline that the caller had set there is
+// left.
+//
+// Closing a pipe does not end a wait for a source or a sink that is no pipe.
 //
 // The rules are those of splice(2): a pipe into itself is EINVAL, a pipe without a reader EPIPE.
 func Splice(ctx context.Context, dst io.Writer, src io.Reader, n int, flags Flags) (int, error) {
@@ -33,8 +38,8 @@ func Splice(ctx context.Context, dst io.Writer, src io.Reader, n int, flags Flag
 	if n < 0 {
 		return 0, opErr("splice", SidePipe, "", syscall.EINVAL)
 	}
-	d, intoPipe := dst.(Conduit)
-	s, outOfPipe := src.(Conduit)
+	d, intoPipe := bare(dst)
+	s, outOfPipe := bare(src)
 	switch {
 	case intoPipe && outOfPipe:
 		if d, ok := d.(*Pipe); ok {
@@ -48,7 +53,19 @@ func Splice(ctx context.Context, dst io.Writer, src io.Reader, n int, flags Flag
 	case outOfPipe:
 		return spliceOut(ctx, dst, s, n, flags)
 	default:
-		return share(dst, src, n)
+		return share(ctx, dst, src, n)
+	}
+}
+
+// bare returns v as a pipe if it is one itself. A type that embeds one has its own Read and Write, which are used.
+func bare(v any) (Conduit, bool) {
+	switch v := v.(type) {
+	case *Pipe:
+		return v, true
+	case *KernelPipe:
+		return v, true
+	default:
+		return nil, false
 	}
 }
 
@@ -143,6 +160,9 @@ func (p *Pipe) ownEnd(op string) error {
 func prepareSource(ctx context.Context, op string, src *Pipe, flags Flags) (end, err error) {
 	src.mu.Lock()
 	defer src.unlock()
+	if op == "tee" && src.givesLocked() && !src.emptyLocked() {
+		return nil, nil // also what is being taken out
+	}
 	err = src.awaitDataLocked(ctx, flags)
 	switch {
 	case err == io.EOF:
@@ -270,11 +290,14 @@ func spliceIn(ctx context.Context, dst Conduit, src io.Reader, n int, flags Flag
 		if err := dst.room(ctx, flags); err != nil {
 			return 0, err
 		}
+		if ctx.Err() != nil { // not every read can be interrupted
+			return 0, opErr("splice", SideSource, "", context.Cause(ctx))
+		}
 		var m int
 		var err error
 		interrupted := interruptible(ctx,
 			func() { _ = InterruptReads(s) }, // whoever cannot be interrupted is waited for
-			func() { _ = ReadsAgain(s) },
+			func() { _ = ResumeReads(s) },
 			func() { m, err = s.SpliceRead(dst, n, flags) })
 		switch {
 		case m == 0 && err == error(errPipeWouldBlock): // another writer was faster
@@ -284,6 +307,8 @@ func spliceIn(ctx context.Context, dst Conduit, src io.Reader, n int, flags Flag
 			return 0, errSinkWouldBlock
 		case interrupted && m == 0 && errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, opErr("splice", SideSource, PathPages, context.Cause(ctx))
+		case m > 0 && err == nil:
+			return m, heldBack(s) // there will be no next call of this Source
 		default:
 			return m, err
 		}
@@ -306,6 +331,9 @@ func spliceOut(ctx context.Context, dst io.Writer, src Conduit, n int, flags Fla
 		held, err := src.available(ctx, flags)
 		if err != nil {
 			return 0, err
+		}
+		if ctx.Err() != nil {
+			return 0, opErr("splice", SideSink, "", context.Cause(ctx))
 		}
 		var m int
 		interrupted := interruptible(ctx, s.Interrupt, s.Resume, func() { m, err = s.step(src, min(n, held), flags) })
@@ -383,8 +411,7 @@ func (p *Pipe) fill(n int, read func([]byte) (int, error)) (m int, all bool, err
 	}()
 	space := f.space()
 	space = space[:min(n, len(space))]
-	m, err = read(space)
-	if m <= 0 {
+	if m, err = counted(read, space); m <= 0 {
 		return 0, false, err
 	}
 	b = f.carve(m)

@@ -10,15 +10,15 @@ import (
 
 // spliceKernel is splice(2) between two pipes: whole slots move, a split slot's page is shared.
 func spliceKernel(dst, src *KernelPipe, n int) (int, error) {
-	return between(dst, src, n, kernel.Splice, "splice")
+	return inKernel(dst, src, n, kernel.Splice, "splice")
 }
 
 // teeKernel is tee(2).
 func teeKernel(dst, src *KernelPipe, n int) (int, error) {
-	return between(dst, src, n, kernel.Tee, "tee")
+	return inKernel(dst, src, n, kernel.Tee, "tee")
 }
 
-func between(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, error), op string) (int, error) {
+func inKernel(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, error), op string) (int, error) {
 	in, ok := src.r.enter()
 	if !ok {
 		return 0, opErr(op, SideSource, PathSplice, os.ErrClosed)

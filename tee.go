@@ -26,6 +26,12 @@ func Tee(ctx context.Context, dst, src Conduit, n int, flags Flags) (int, error)
 			return teePages(ctx, d, s, n, flags)
 		}
 	}
+	if _, ok := bare(dst); !ok {
+		return 0, opErr("tee", SideSink, "", syscall.EINVAL)
+	}
+	if _, ok := bare(src); !ok {
+		return 0, opErr("tee", SideSource, "", syscall.EINVAL)
+	}
 	return patiently(ctx, "tee", dst, src, flags, func() (int, error) { return teeBetween(dst, src, n) })
 }
 

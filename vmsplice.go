@@ -3,6 +3,7 @@ package penstock
 import (
 	"context"
 	"math"
+	"os"
 	"syscall"
 )
 
@@ -100,6 +101,9 @@ func (p *Pipe) unreadLocked(bufs []Buffer) error {
 		}
 	}
 	for p.claimed && !p.readClosed {
+		if p.readable.expired {
+			return p.readError("unread", SidePipe, os.ErrDeadlineExceeded)
+		}
 		p.waitAnyLocked(&p.readable)
 	}
 	if p.readClosed {

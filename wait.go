@@ -143,11 +143,11 @@ func (p *Pipe) waitAnyLocked(q *waitQueue) {
 	p.mu.Lock()
 }
 
-// chainReadersLocked and chainWritersLocked wake one more, if there is something left for it: whoever was woken and
-// leaves something wakes the next.
+// chainReadersLocked and chainWritersLocked wake one more, if there is something left for it: bytes, or the end; room.
+// Whoever was woken and leaves that wakes the next.
 
 func (p *Pipe) chainReadersLocked() {
-	if !p.emptyLocked() {
+	if !p.emptyLocked() || p.endedLocked() {
 		p.readable.wakeLocked()
 	}
 }
@@ -243,19 +243,32 @@ func (p *Pipe) Readable() <-chan struct{} {
 		if p.watch != nil && p.watch.page == pg {
 			return p.readable.pollLocked(false)
 		}
-		pg.Get()
-		p.unlock()
-		err := pg.Confirm(now)
-		p.mu.Lock()
-		p.gone = append(p.gone, Buffer{page: pg})
-		if p.emptyLocked() || p.slot(p.tail).page != pg {
-			continue // it has been taken out meanwhile
-		}
-		if err == nil || !errors.Is(err, context.Canceled) {
+		landed, first := p.headLandedLocked()
+		switch {
+		case !first:
+			continue
+		case landed:
 			return closedChan
 		}
 		p.watchLocked(pg)
 	}
+}
+
+// headLandedLocked looks whether the first page has arrived. It gives the lock up meanwhile, and tells whether the page is
+// still the first, and nobody is taking it out.
+func (p *Pipe) headLandedLocked() (landed, first bool) {
+	pg := p.slot(p.tail).page
+	if _, plain := pg.(*page); plain {
+		return true, true
+	}
+	pg.Get()
+	p.unlock()
+	err := func() error {
+		defer p.mu.Lock()
+		return pg.Confirm(now)
+	}()
+	p.gone = append(p.gone, Buffer{page: pg})
+	return !tooEarly(err), !p.emptyLocked() && !p.claimed && p.slot(p.tail).page == pg
 }
 
 // Writable returns a channel that is closed as soon as a write would not wait: a slot is free, or the read end is
@@ -308,17 +321,22 @@ func (p *Pipe) watchLocked(pg Page) {
 
 // now is a context that is done: a Confirm with it only looks.
 var now = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errNotYet)
 	return ctx
 }()
+
+var errNotYet = errors.New("the bytes have not arrived yet")
+
+// tooEarly tells whether a Confirm that only looked has found nothing, rather than an error.
+func tooEarly(err error) bool { return err == errNotYet || err == context.Canceled }
 
 // confirm waits for the bytes of a buffer that the caller has claimed, but no longer than the read end and its deadline
 // allow. It tells whether an error is the page's own, rather than that of the wait.
 func (p *Pipe) confirm(ctx context.Context, b Buffer) (pages bool, err error) {
 	if ctx == now {
 		err := b.page.Confirm(now)
-		return err != nil && !errors.Is(err, context.Canceled), err
+		return err != nil && !tooEarly(err), err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

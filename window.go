@@ -2,8 +2,11 @@ package penstock
 
 import (
 	"context"
+	"errors"
 	"io"
+	"os"
 	"syscall"
+	"time"
 )
 
 // Peeker is a source that can show its buffer: "show me some data", and "I have consumed some". A *bufio.Reader is one.
@@ -24,7 +27,7 @@ type Reserver interface {
 	Reserve(n int) ([]byte, error)
 
 	// Commit takes the first n bytes of the space. If it fails nothing was taken, and what is in the space is still
-	// there: it may be tried again.
+	// there: it may be tried again. Commit(0) gives the space up.
 	Commit(n int) error
 }
 
@@ -34,29 +37,42 @@ var _ Reserver = (*Pipe)(nil)
 // disappears: the sink gets the source's buffer to write from, or the source the sink's space to read into. Where both
 // have one the sink's space wins, because what is behind it, a device's window say, is written to faster than read from.
 // (seed of 19 January 2005)
-func share(dst io.Writer, src io.Reader, n int) (int, error) {
+func share(ctx context.Context, dst io.Writer, src io.Reader, n int) (m int, err error) {
 	space, offers := dst.(Reserver)
 	shown, shows := src.(Peeker)
-	switch {
-	case offers && shows:
-		return fromShown(shown, n, func(b []byte) (int, error) { return commit(space, b) })
-	case offers:
-		return intoSpace(space, src, n)
-	case shows:
-		return fromShown(shown, n, func(b []byte) (int, error) { return writeAll(dst, b) })
-	default:
+	if !offers && !shows {
 		return 0, opErr("splice", SidePipe, "", ErrCannotSplice)
 	}
+	if ctx.Err() != nil {
+		return 0, opErr("splice", SideSource, "", context.Cause(ctx))
+	}
+	interrupted := interruptible(ctx,
+		func() { _ = setReadDeadline(src, past); setWriteDeadline(dst, past) }, // who has no deadline is waited for
+		func() { _ = setReadDeadline(src, time.Time{}); setWriteDeadline(dst, time.Time{}) },
+		func() {
+			switch {
+			case offers && shows:
+				m, err = fromShown(shown, n, func(b []byte) (int, error) { return commit(space, b) })
+			case offers:
+				m, err = intoSpace(space, src, n)
+			default:
+				m, err = fromShown(shown, n, func(b []byte) (int, error) { return writeAll(dst, b) })
+			}
+		})
+	if op := (*OpError)(nil); interrupted && errors.As(err, &op) && errors.Is(err, os.ErrDeadlineExceeded) {
+		op.Err = context.Cause(ctx)
+	}
+	return m, err
 }
 
 // fromShown gives what the source shows to write, and consumes what that took.
 func fromShown(src Peeker, n int, write func([]byte) (int, error)) (int, error) {
 	b, err := src.Peek(1)
 	if len(b) == 0 {
-		return 0, sourceErr(PathPages, err)
+		return 0, sourceErr(nil, PathPages, err)
 	}
 	if b, err = src.Peek(min(n, src.Buffered())); len(b) == 0 {
-		return 0, sourceErr(PathPages, err)
+		return 0, sourceErr(nil, PathPages, err)
 	}
 	m, err := write(b)
 	if _, derr := src.Discard(m); derr != nil {
@@ -73,6 +89,7 @@ func commit(dst Reserver, b []byte) (int, error) {
 	}
 	m := copy(space, b)
 	if err := dst.Commit(m); err != nil {
+		_ = dst.Commit(0) // the bytes are the source's still
 		return 0, err
 	}
 	return m, nil
@@ -85,20 +102,23 @@ func intoSpace(dst Reserver, src io.Reader, n int) (int, error) {
 	if err != nil {
 		return 0, opErr("splice", SideSink, PathPages, err)
 	}
-	m, err := src.Read(space[:min(n, len(space))])
-	if cerr := dst.Commit(max(m, 0)); cerr != nil {
+	m, err := counted(src.Read, space[:min(n, len(space))])
+	if cerr := dst.Commit(m); cerr != nil {
 		return m, opErr("splice", SideSink, PathPages, cerr)
 	}
 	if m > 0 {
 		return m, nil // an error will be told again
 	}
-	return 0, sourceErr(PathPages, err)
+	return 0, sourceErr(nil, PathPages, err)
 }
 
 // Peek returns the next n bytes without consuming them, in one piece: where they lie on several pages they are first
 // brought together on one. It waits until there are so many; fewer come with the reason: io.EOF at the end, ENOBUFS from a
-// pipe of one slot that takes no more, EMSGSIZE of a packet that is shorter, or why the next page cannot be had. They are valid
-// until the next call that takes bytes out, or closes the pipe. n may be up to MaxPageSize, else the error is EINVAL.
+// pipe of one slot that takes no more, EMSGSIZE of a packet that is shorter, or why the next page cannot be had. n may be up to
+// MaxPageSize, else the error is EINVAL.
+//
+// The bytes are valid until the next Peek, or any call on whatever goroutine that takes bytes out or closes the pipe. They
+// lie outside the heap: a slice that is kept for longer reads other bytes, or faults.
 func (p *Pipe) Peek(n int) ([]byte, error) {
 	if n < 0 || n > MaxPageSize {
 		return nil, opErr("peek", SidePipe, PathPages, syscall.EINVAL)
@@ -110,7 +130,7 @@ func (p *Pipe) Peek(n int) ([]byte, error) {
 	defer p.unlock()
 	for {
 		if err := p.awaitDataLocked(context.Background(), 0); err != nil {
-			return nil, p.readError("peek", SidePipe, err)
+			return p.shownLocked(), p.readError("peek", SidePipe, err)
 		}
 		p.chainReadersLocked() // nothing is taken: another may be waiting for as much as there is
 		head := p.slot(p.tail)
@@ -133,19 +153,26 @@ func (p *Pipe) Peek(n int) ([]byte, error) {
 			p.waitAnyLocked(&p.readable)
 			continue
 		}
+		if head.flags&BufPacket != 0 {
+			want = head.Len() // or the rest would be a packet, too
+		}
 		if err := p.gatherLocked(min(want, p.heldLocked())); err != nil {
-			err = p.readError("peek", SidePipe, err)
-			if p.emptyLocked() {
-				return nil, err
-			}
-			head := p.slot(p.tail)
-			pg, plain := head.page.(*page)
-			if !plain {
-				return nil, err
-			}
-			return head.bytes(pg), err
+			return p.shownLocked(), p.readError("peek", SidePipe, err)
 		}
 	}
+}
+
+// shownLocked returns the bytes that a Peek can show at once.
+func (p *Pipe) shownLocked() []byte {
+	if p.emptyLocked() {
+		return nil
+	}
+	head := p.slot(p.tail)
+	pg, plain := head.page.(*page)
+	if !plain {
+		return nil
+	}
+	return head.bytes(pg)
 }
 
 // gatherLocked brings the first n bytes together on one page, waiting for those that have not arrived. It gives the lock
@@ -179,26 +206,13 @@ func (p *Pipe) gatherLocked(n int) error {
 // PeekInto copies the first bytes held into b without consuming them, and returns how many there were. It does not
 // wait.
 func (p *Pipe) PeekInto(b []byte) (int, error) {
+	n, all := p.peekPlain(b)
+	if all {
+		return n, nil
+	}
 	var l loan
-	p.mu.Lock()
-	n := 0
-	for i := p.tail; i != p.head && n < len(b); i++ {
-		head := p.slot(i)
-		pg, plain := head.page.(*page)
-		if !plain {
-			break
-		}
-		n += copy(b[n:], head.bytes(pg))
-	}
-	slow := n < len(b) && n < p.heldLocked() && !p.claimed && !p.readClosed && p.fault == nil
-	if !slow {
-		p.unlock()
-		return n, nil
-	}
-	err := l.takeLocked(context.Background(), p, len(b), NonBlock)
-	p.unlock()
-	if err != nil {
-		return n, nil
+	if err := l.take(context.Background(), p, len(b), NonBlock); err != nil {
+		return n, nil // it has not arrived, or is being taken out
 	}
 	n = 0
 	for _, v := range l.views {
@@ -206,6 +220,21 @@ func (p *Pipe) PeekInto(b []byte) (int, error) {
 	}
 	l.settle(0)
 	return n, nil
+}
+
+// peekPlain copies from plain pages, and tells whether that was all there is to be copied.
+func (p *Pipe) peekPlain(b []byte) (n int, all bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := p.tail; i != p.head && n < len(b); i++ {
+		head := p.slot(i)
+		pg, plain := head.page.(*page)
+		if !plain {
+			return n, false
+		}
+		n += copy(b[n:], head.bytes(pg))
+	}
+	return n, true
 }
 
 // Discard drops up to n bytes from the head of the stream and returns how many. It does not wait: while a sink is being
@@ -218,6 +247,7 @@ func (p *Pipe) Discard(n int) (int, error) {
 	}
 	n = max(min(n, p.heldLocked()), 0)
 	p.dropLocked(n)
+	p.chainReadersLocked()
 	return n, nil
 }
 
@@ -235,6 +265,7 @@ func (p *Pipe) Reserve(n int) ([]byte, error) {
 			return nil, p.writeError("reserve", SidePipe, err)
 		}
 		p.reserved++
+		p.chainWritersLocked()
 	}
 	p.space.shard, p.space.class = p.shard, p.class
 	if p.space.page != nil && len(p.space.page.data)-p.space.off < n {

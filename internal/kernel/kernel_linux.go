@@ -148,6 +148,11 @@ func Writev(fd int, iov [][]byte) (int, error) {
 	}
 }
 
+// Dup returns another descriptor of the same end, close-on-exec.
+func Dup(fd int) (int, error) {
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+}
+
 // Close closes a descriptor. After EINTR Linux has closed it all the same, so it is not retried.
 func Close(fd int) error {
 	return unix.Close(fd)
