@@ -15,8 +15,7 @@ func descriptorSink(w io.Writer) Sink {
 	if raw == nil {
 		return nil
 	}
-	_, isFile := w.(*os.File)
-	s := &fdSink{w: writerSink{w: w}, raw: raw, polls: !isFile}
+	s := &fdSink{w: writerSink{w: w}, raw: raw, polls: pollable(w, raw)}
 	s.spliceStep, s.writeStep = s.doSplice, s.doWrite
 	s.whySplice = "kernel pipe to " + kind
 	s.whyPages = "pages of a memory pipe written to a " + kind
@@ -85,8 +84,8 @@ func (s *fdSink) step(p Conduit, n int, flags Flags) (int, error) {
 		return 0, errPipeWouldBlock
 	}
 	if m == 0 && err == error(errSinkWouldBlock) && flags&NonBlock == 0 {
-		if p, ok := p.(*Pipe); ok {
-			m, err = s.fromPages(p, min(n, MinPageSize), 0, NonBlock)
+		if pages, ok := p.(*Pipe); ok {
+			m, err = s.fromPages(pages, min(n, MinPageSize), 0, NonBlock)
 		} else {
 			m, err = s.SpliceWrite(p, min(n, p.Len(), MinPageSize), 0)
 		}

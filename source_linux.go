@@ -18,8 +18,7 @@ func descriptorSource(r io.Reader) Source {
 	if raw == nil {
 		return nil
 	}
-	_, isFile := r.(*os.File)
-	s := &fdSource{r: readerSource{r: r}, raw: raw, polls: !isFile}
+	s := &fdSource{r: readerSource{r: r}, raw: raw, polls: pollable(r, raw)}
 	s.spliceStep, s.readStep, s.waitStep, s.readNow = s.doSplice, s.doRead, s.doWait, s.rawRead
 	s.whySplice = kind + " to kernel pipe"
 	s.whyPages = kind + " read into pages of a memory pipe"
@@ -49,6 +48,18 @@ func descriptor(v any) (syscall.RawConn, string) {
 		return nil, ""
 	}
 	return raw, kind
+}
+
+// pollable tells whether the runtime waits for a descriptor in its poller: sockets always, a file if it is a pipe, a
+// terminal or the like and does not block. One that blocks, as an inherited stdin does, waits in a thread.
+func pollable(v any, raw syscall.RawConn) (ok bool) {
+	if _, file := v.(*os.File); !file {
+		return true
+	}
+	if err := raw.Control(func(fd uintptr) { ok = kernel.Pollable(int(fd)) }); err != nil {
+		return false
+	}
+	return ok
 }
 
 // fdSource splices from a descriptor, waiting in the runtime's poller. The fields of the call in progress stand in the
