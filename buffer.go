@@ -67,6 +67,8 @@ func GiftBuffer(b []byte) (Buffer, error) {
 	return Buffer{page: foreignPage(b, false, nil), length: uint32(len(b)), flags: BufGift}, nil
 }
 
+func (b Buffer) isZero() bool { return b.page == nil }
+
 // Len returns the length in bytes; 0 only of the zero Buffer.
 func (b Buffer) Len() int { return int(b.length) }
 

@@ -33,39 +33,41 @@
 //
 // # Who waits for what
 //
-// A call waits for the first byte and for room for it, and returns as soon as it has moved something; only Write goes on
-// until all is written. Deadlines and contexts end every wait in a memory pipe. With [NonBlock], and in TryRead and
+// A call waits for the first byte and for room for it, and returns as soon as it has moved something; only Write, ReadFrom
+// and WriteTo go on until all is done, and Peek until there are as many bytes as it was asked for. A deadline ends every
+// wait in a memory pipe, and a context that of every call that takes one. With [NonBlock], and in TryRead and
 // TryWrite, nothing waits: [ErrWouldBlock] comes with the side that it would have waited for. [Pipe.Readable] and
 // [Pipe.Writable] are for select.
 //
 // # Errors
 //
-// Every error but the end of a stream, which is a bare io.EOF, is an [*OpError]: it has the side that failed, and
-// errors.Is sees through it to EPIPE, EAGAIN, EINVAL, os.ErrDeadlineExceeded, a context's cause, or whatever a source or
+// Every error of a verb is an [*OpError], but for io.EOF at the end of a stream, or what CloseWithError put in its place,
+// and what a [Page] itself says. It has the side that failed, and errors.Is sees through it to EPIPE, EAGAIN, EINVAL, os.ErrDeadlineExceeded, a context's cause, or whatever a source or
 // a sink said.
 //
 // # Ownership
 //
-// Whoever opens a pipe closes it: its pages are outside the garbage-collected heap, and only Close gives them back. A
+// Whoever opens a pipe or an arena closes it: pages are outside the garbage-collected heap, and only that gives them back. A
 // [Pool] lends kernel pipes and takes them back; it is the bound on what the process holds of the user's pipe budget. A
 // [Quota] bounds memory pipes. What is in a buffer is read-only for everybody but a sole owner, who gets it with
 // [Buffer.Steal]; [Stability] says who else may write to it, and [Buffer.Stabilise] makes sure that nobody does.
 //
 // # Differences from the kernel
 //
-// The rules of a [Pipe] with pages of 4 KiB are those of Linus's pipes as Linux has them today, compared by test, but for
-// these:
+// The rules of a [Pipe] with pages of 4 KiB are those of pipe(2), splice(2), tee(2) and vmsplice(2) as Linux has them today,
+// compared by test, but for these:
 //
-//	a read of a closed read end, a write    EBADF                   io.ErrClosedPipe: there is no descriptor
-//	to a closed write end                                           (and a length of 0 is never an error)
-//	a short TryWrite                        the count               the count and ErrWouldBlock, as io.Writer wants it
-//	the end, in any verb                    0                       io.EOF
-//	a closed read end                       what is in the pipe     is released at once: nobody can read it, and
-//	                                        stays until both are    lenders want it back
-//	F_SETPIPE_SZ of 0                       one page                EINVAL: Resize counts slots
-//	vmsplice                                a slot per page         one slot, however long
-//	Unread, Refill, Peek across pages       -                       the kernel has no such thing
-//	pages truncated away                    counted as no bytes     ErrTruncated on both sides, until replaced
+//	what                         Linux                  Pipe, and why
+//	an own end that is closed    EBADF                  io.ErrClosedPipe, as there is no descriptor; a length of 0
+//	                                                    or a pipe into itself is looked at first
+//	a write cut short            the count              the count and ErrWouldBlock, as io.Writer wants it
+//	the end of the stream        0                      io.EOF, as everywhere in Go
+//	close of the read end        keeps what is held     releases it: nobody can read it, and lenders want it back
+//	                                                    (so a ring may shrink then); a Read that waits ends
+//	F_SETPIPE_SZ of 0            one page               EINVAL: Resize counts slots
+//	vmsplice                     a slot for each page   one slot, however long: a buffer has any length
+//	a page truncated away        counts as no bytes     ErrTruncated on both sides, until it is replaced: nothing is
+//	                                                    to be lost unnoticed
 //
 // # Who should use something else
 //

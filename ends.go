@@ -72,7 +72,8 @@ func (p *Pipe) dropSpareLocked() {
 	}
 }
 
-// Close closes both ends and releases what is held. It may be called again.
+// Close closes both ends, as CloseRead and CloseWrite do together, and releases what is held: all but the space of a
+// reservation, which Commit(0) gives up. It may be called again.
 func (p *Pipe) Close() error {
 	p.mu.Lock()
 	defer p.unlock()

@@ -1,6 +1,9 @@
 package penstock
 
-import "runtime"
+import (
+	"context"
+	"runtime"
+)
 
 // What is written while a reader waits for it, and is large, does not go through the ring: it is copied once, from the
 // writer's memory to the reader's. The reader will be back for more; were the next write quicker, it would fill the ring,
@@ -14,6 +17,18 @@ const minHandOver = 16 << 10
 // and then the scheduler runs who has yielded before who has been woken. Measured with 1 MiB writes on two cores: without
 // a yield 3 writes of 100 are handed over, with two of them 99, and a stream takes a third of the time.
 const handOverYields = 2
+
+// awaitBytesLocked is awaitDataLocked, except that a writer may have put n bytes straight into b meanwhile.
+func (p *Pipe) awaitBytesLocked(ctx context.Context, b []byte, flags Flags) (n int, err error) {
+	for {
+		if err := p.dataLocked(); err != ErrWouldBlock || flags&NonBlock != 0 {
+			return 0, err
+		}
+		if n, err := p.waitIntoLocked(ctx, &p.readable, b); n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
 
 // handOverLocked copies what it can of b[done:] to the reader that has waited longest, and returns how much. It gives up
 // the lock, but not between the parts of a write that is atomic.

@@ -18,14 +18,17 @@ const DefaultSlots = 16
 //
 //	slots: a power of two; head and tail only ever count up, and are cut to the ring by a mask
 //
-//	        tail ──▶ oldest: readers consume here, tee starts here
+//	         ▼── tail, the oldest buffer: readers consume here, tee starts here
 //	  ┌────┬────┬────┬────┬────┬────┬────┬────┐
 //	  │    │ ██ │ █▒ │ ██ │ ▒█ │    │    │    │      █ bytes of a buffer   ▒ the rest of its page
 //	  └────┴────┴────┴────┴────┴────┴────┴────┘
-//	                            ▲── head: writers fill here; full when head - tail == slots
+//	                             ▲── head, a free slot: writers fill here; full when head - tail == slots
 //
 // Fullness is counted in slots, not bytes, as in the kernel: sixteen one-byte buffers fill sixteen slots. Write fills
-// pages of the pipe's own, and appends to the newest while that has room; everything else moves references.
+// pages of the pipe's own; the bytes that do not fill a page it appends to the newest, if all of them fit there. Everything
+// else moves references.
+//
+// A Pipe is made by NewPipe, OpenPipe or Arena.NewPipe; the zero Pipe has no slots.
 //
 // All methods may be called from any goroutine, and none of them holds one pipe's lock while it waits for another. What
 // takes bytes out is exclusive: while a [Sink] is being given the first bytes they stay in the pipe until it has taken
@@ -35,38 +38,43 @@ const DefaultSlots = 16
 // The rules are those of Linux's fs/pipe.c and fs/splice.c, and are compared with the running kernel's by test; see
 // "Differences from the kernel" in the package's documentation for the few that are not.
 type Pipe struct {
-	mu sync.Mutex
+	mu sync.Mutex // guards everything below but what never changes
 
+	// The ring.
 	ring       []Buffer // its length is a power of two; what is not between tail and head is zero
 	head, tail uint     // the next slot to fill, the oldest filled slot
 	limit      uint     // how many slots may be filled: len(ring), or less after an Unread into a full ring
-	reserved   uint     // free slots that are promised: somebody is reading into a page for each
 	in, out    int64    // bytes ever put in and taken out; those held are the difference
 
-	readable, writable waitQueue
-
+	// The ends, and who waits at them.
+	readable, writable      waitQueue
 	readClosed, writeClosed bool
 	endErr                  error    // what readers get at the end, in place of io.EOF
 	fault                   *OpError // the first buffer's bytes cannot be had; cleared when that is dropped
-	claimed                 bool     // somebody is taking the first bytes out, without the lock; see loan
-	handedOver              bool     // the last large write went straight to a reader; see handover.go
 
-	interrupt context.CancelCauseFunc // ends a confirm in progress
-	watch     *watch                  // the select loops' wait for the first page
+	// What goes on without the lock.
+	reserved   uint                    // free slots that are promised: somebody is filling a page for each
+	claimed    bool                    // somebody is taking the first bytes out; see loan
+	interrupt  context.CancelCauseFunc // ends that one's wait for them to arrive
+	watch      *watch                  // the select loops' wait for the same
+	handedOver bool                    // the last large write went straight to a reader; see handover.go
+	gone       []Buffer                // to be released when the lock is given up; see unlock
 
+	// Memory.
+	spare   *page // one page that a read has freed, for the next write
+	space   frag  // the page that Reserve offers from
+	offered int   // what Reserve has offered, 0 if nothing
+	charged int   // slots that the quota was charged for
+
+	// What never changes.
 	id       uint64 // locks of several pipes are taken in the order of their ids
 	packet   bool   // each write is a packet
 	pageSize int
-	class    int // of pageSize
-	shard    *shard
-	arena    *Arena
-	own      Arena // unless it shares another's
+	class    int    // of pageSize
+	shard    *shard // where its own pages come from
+	arena    *Arena // where pages for what is spliced in come from
+	own      Arena  // that one, unless the pipe shares another's
 	quota    *Quota
-	charged  int      // slots that the quota was charged for
-	spare    *page    // one page that a read has freed, for the next write
-	space    frag     // the page that Reserve offers from
-	offered  int      // what Reserve has offered, 0 if nothing
-	gone     []Buffer // to be released when the lock is given up; see unlock
 }
 
 var _ Conduit = (*Pipe)(nil)
@@ -75,7 +83,7 @@ var _ Conduit = (*Pipe)(nil)
 type PipeConfig struct {
 	Slots    int    // rounded up to a power of two; 0 is DefaultSlots
 	PageSize int    // bytes, rounded up to a power of two from MinPageSize to MaxPageSize; 0 is DefaultPageSize
-	Packet   bool   // each write is a packet and each read takes one, as with O_DIRECT
+	Packet   bool   // each write is a packet, or one per page, and each read takes one (O_DIRECT); not what is spliced in
 	Arena    *Arena // where what is spliced in gets its pages from; nil is an arena of the pipe's own
 	Quota    *Quota // what the pipe's slots are charged to; nil is nothing
 }
@@ -85,8 +93,8 @@ const maxSlots = 1 << 22
 
 var lastID atomic.Uint64
 
-// NewPipe returns an empty pipe of at least so many slots, 16 if it is 0, with pages of DefaultPageSize. The caller
-// closes it.
+// NewPipe returns an empty pipe of at least so many slots, 16 if it is 0 and no more than 4 Mi, with pages of
+// DefaultPageSize. The caller closes it.
 func NewPipe(slots int) *Pipe {
 	p := newPipe(PipeConfig{Slots: slots})
 	p.ring = make([]Buffer, p.limit)
@@ -165,7 +173,8 @@ func (p *Pipe) Len() int {
 func (p *Pipe) PageSize() int { return p.pageSize }
 
 // Write copies b into the pipe, waiting for room as it must, and returns how much it copied. Its error is EPIPE, after
-// a partial count or none, once the read end is closed. A write of up to PageSize bytes is atomic.
+// a partial count or none, once the read end is closed, io.ErrClosedPipe if its own is, os.ErrDeadlineExceeded, or the
+// fault of a page that could not be had (see [Pipe.Refill]). A write of up to PageSize bytes is atomic.
 func (p *Pipe) Write(b []byte) (int, error) { return p.write(context.Background(), b, 0) }
 
 // WriteContext is Write, and ends with the context's cause when that is done.
@@ -253,7 +262,8 @@ func (p *Pipe) pushLocked(b Buffer) {
 }
 
 // Read copies the oldest bytes into b and consumes them, waiting while the pipe is empty and its write end open. Then
-// its error is io.EOF, or what CloseWithError said. Of a packet it consumes all.
+// its error is io.EOF, or what CloseWithError said. It is io.ErrClosedPipe once the read end is closed,
+// os.ErrDeadlineExceeded, or why the next page cannot be had (see [Pipe.Refill]). Of a packet it consumes all.
 func (p *Pipe) Read(b []byte) (int, error) { return p.read(context.Background(), b, 0) }
 
 // ReadContext is Read, and ends with the context's cause when that is done.
@@ -411,32 +421,34 @@ func (p *Pipe) awaitRoomLocked(ctx context.Context, flags Flags) error {
 	}
 }
 
-// awaitDataLocked waits until there is a buffer, and nobody else is taking it out. The end of the stream is io.EOF, bare.
-func (p *Pipe) awaitDataLocked(ctx context.Context, flags Flags) error {
-	_, err := p.awaitBytesLocked(ctx, nil, flags)
-	return err
+// dataLocked is nil if there is a buffer that nobody else is taking out, and ErrWouldBlock if there may be one later. The
+// end of the stream is io.EOF, bare.
+func (p *Pipe) dataLocked() error {
+	switch {
+	case p.readClosed:
+		return io.ErrClosedPipe
+	case p.readable.expired:
+		return os.ErrDeadlineExceeded
+	case p.fault != nil:
+		return p.fault
+	case !p.emptyLocked() && !p.claimed:
+		return nil
+	case p.endedLocked():
+		p.readable.wakeLocked() // it is everybody's
+		return io.EOF
+	default:
+		return ErrWouldBlock
+	}
 }
 
-// awaitBytesLocked is awaitDataLocked, except that a writer may have put n bytes straight into b meanwhile.
-func (p *Pipe) awaitBytesLocked(ctx context.Context, b []byte, flags Flags) (n int, err error) {
+// awaitDataLocked waits until dataLocked says something else than ErrWouldBlock.
+func (p *Pipe) awaitDataLocked(ctx context.Context, flags Flags) error {
 	for {
-		switch {
-		case p.readClosed:
-			return 0, io.ErrClosedPipe
-		case p.readable.expired:
-			return 0, os.ErrDeadlineExceeded
-		case p.fault != nil:
-			return 0, p.fault
-		case !p.emptyLocked() && !p.claimed:
-			return 0, nil
-		case p.endedLocked():
-			p.readable.wakeLocked() // it is everybody's
-			return 0, io.EOF
-		case flags&NonBlock != 0:
-			return 0, ErrWouldBlock
+		if err := p.dataLocked(); err != ErrWouldBlock || flags&NonBlock != 0 {
+			return err
 		}
-		if n, err = p.waitIntoLocked(ctx, &p.readable, b); n > 0 || err != nil {
-			return n, err
+		if err := p.waitLocked(ctx, &p.readable); err != nil {
+			return err
 		}
 	}
 }

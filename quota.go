@@ -94,18 +94,22 @@ func (p *Pipe) Slots() int {
 func (p *Pipe) FreeSlots() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fullLocked() {
-		return 0
-	}
-	return int(p.limit - (p.head - p.tail) - p.reserved)
+	return int(p.freeLocked())
 }
 
 // Cap returns the bytes that fit when every slot has a page of the pipe's own, and it is full.
 func (p *Pipe) Cap() int { return p.Slots() * p.pageSize }
 
+func (p *Pipe) freeLocked() uint {
+	if p.fullLocked() { // or more than that, after an Unread
+		return 0
+	}
+	return p.limit - (p.head - p.tail) - p.reserved
+}
+
 // Resize makes the ring at least so many slots long, rounded up to a power of two, keeping what is in it. Growing wakes
 // writers. Its error is EBUSY if more slots are in use, EINVAL for what is no number of slots, EPERM if the quota
-// refuses. (F_SETPIPE_SZ)
+// refuses, EBADF if the pipe is closed. (F_SETPIPE_SZ)
 func (p *Pipe) Resize(slots int) error {
 	if slots <= 0 || slots > maxSlots {
 		return opErr("resize", SidePipe, "", syscall.EINVAL)

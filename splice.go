@@ -380,7 +380,7 @@ func (p *Pipe) keep(b Buffer) bool {
 	defer p.mu.Unlock()
 	p.reserved--
 	switch {
-	case b.page == nil:
+	case b.isZero():
 		p.writable.wakeLocked()
 		if p.writeClosed {
 			p.readable.wakeAllLocked() // who waited for this, and for the end behind it

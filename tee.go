@@ -133,7 +133,7 @@ func linkAllLocked(dsts []*Pipe, src *Pipe, n int) (linked int) {
 		if dst.writableLocked() != nil || dst.fullLocked() {
 			return 0
 		}
-		fits, slots := 0, dst.limit-(dst.head-dst.tail)-dst.reserved
+		fits, slots := 0, dst.freeLocked()
 		for i := src.tail; i != src.head && slots > 0 && fits < n; i++ {
 			fits += int(src.slot(i).length)
 			slots--

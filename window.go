@@ -252,7 +252,8 @@ func (p *Pipe) Discard(n int) (int, error) {
 }
 
 // Reserve offers space for n bytes, at most PageSize and else EINVAL, for the caller to fill and then to Commit. It
-// offers more if the page has more, and waits for a free slot, which is kept for it. Only one writer may have a
+// offers more if the page has more, and waits for a free slot, which is kept for it. Each Reserve is followed by a Commit,
+// also after Close. Only one writer may have a
 // reservation, but others may Write meanwhile. A reservation is given up with Commit(0).
 func (p *Pipe) Reserve(n int) ([]byte, error) {
 	if n <= 0 || n > p.pageSize {
