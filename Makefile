@@ -33,6 +33,7 @@ build: ## build bin/penstock
 test: ## install or name what the tests use, then run them all, under the race detector (ARGS= adds flags)
 	@scripts/setup-tests
 	scripts/go-test -vet=off -count=1 -timeout $(TIMEOUT) $(ARGS) ./...
+	go test -vet=off -count=1 -timeout $(TIMEOUT) -run 'AFaultOf' .
 	cd bench && go vet ./... && go test -vet=off -count=1 -timeout $(TIMEOUT) ./...
 
 # How long "make soak" goes on.

@@ -14,6 +14,14 @@ import (
 //
 // Pages have the kernel's size here, so that slots hold as many bytes as there. Of the kernel's answers, 0 at the end is
 // io.EOF and EBADF of one's own closed end io.ErrClosedPipe.
+//
+// What is not here cannot hold for a pipe in memory, or for these verbs:
+//
+//   - descriptors and processes: EBADF of numbers, EFAULT, ESPIPE of offsets, CLOEXEC, O_ flags, EMFILE, inodes, fstat,
+//     /proc, signals (SIGPIPE, killing, fork); in ltp splice03, splice07, pipe02, pipe04 to pipe06, pipe2_0x, sendfile03,
+//     sendfile04, vmsplice02 and af_alg08, in gVisor's Inode to OpenViaProcSelfFD, in the BSDs' fstat, ino and reverse;
+//   - what the types rule out: tee of what is no pipe (tee02), a count of segments;
+//   - other system calls: copy_file_range, SO_SPLICE, MSG_ZEROCOPY, kTLS records, madvise, protection keys, sysctls.
 
 // kernelPage is the size of the kernel's pages on the machine where its answers were taken.
 const kernelPage = 4096
