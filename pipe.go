@@ -57,7 +57,7 @@ type Pipe struct {
 	claimed    bool                    // somebody is taking the first bytes out; see loan
 	interrupt  context.CancelCauseFunc // ends that one's wait for them to arrive
 	watch      *watch                  // the select loops' wait for the same
-	handedOver bool                    // the last large write went straight to a reader; see handover.go
+	handedOver bool                    // a reader is expected back, for a large write to be handed to; see handover.go
 	gone       []Buffer                // to be released when the lock is given up; see unlock
 
 	// Memory.
@@ -205,10 +205,13 @@ func (p *Pipe) writeLocked(ctx context.Context, b []byte, flags Flags) (n int, e
 			n += m
 			continue
 		}
+		full := p.fullLocked()
 		if err := p.awaitRoomLocked(ctx, flags); err != nil {
 			return n, err
 		}
-		n += p.appendLocked(b[n:])
+		if !full { // else a reader may be waiting by now
+			n += p.appendLocked(b[n:])
+		}
 	}
 	p.chainWritersLocked()
 	return n, nil
@@ -295,6 +298,7 @@ func (p *Pipe) readLocked(ctx context.Context, b []byte, flags Flags) (n int, er
 	if n, err = p.awaitBytesLocked(ctx, b, flags); n > 0 || err != nil {
 		return n, err
 	}
+	held := p.writable.first != nil
 	for n < len(b) && !p.emptyLocked() {
 		head := p.slot(p.tail)
 		pg, plain := head.page.(*page)
@@ -311,6 +315,9 @@ func (p *Pipe) readLocked(ctx context.Context, b []byte, flags Flags) (n int, er
 			break
 		}
 		p.dropLocked(m)
+	}
+	if held && n >= minHandOver && p.emptyLocked() {
+		p.handedOver = true // the writer that waited may as well wait for the next Read
 	}
 	p.chainReadersLocked()
 	return n, nil

@@ -16,6 +16,11 @@ var (
 func (p *Pipe) ReadFrom(r io.Reader) (total int64, err error) {
 	src := SourceOf(r)
 	for {
+		if from, ok := src.(*pipeSource); ok { // its end is to be had without room
+			if _, err := from.pipe.available(context.Background(), 0); err == io.EOF {
+				return total, nil
+			}
+		}
 		if err := p.room(context.Background(), 0); err != nil {
 			return total, err
 		}
