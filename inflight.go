@@ -100,6 +100,9 @@ type aheadSource struct {
 }
 
 func (s *aheadSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
+	if n <= 0 {
+		return 0, opErr("splice", SideSource, "", syscall.EINVAL)
+	}
 	if s.off >= s.end {
 		return 0, io.EOF
 	}

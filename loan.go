@@ -80,8 +80,11 @@ func (l *loan) takeLocked(ctx context.Context, p *Pipe, n int, flags Flags) erro
 	landed := false
 	p.mu.Unlock()
 	defer func() {
-		p.mu.Lock()
 		if !landed { // or somebody's Page has panicked
+			l.cut(0)
+		}
+		p.mu.Lock()
+		if !landed {
 			p.unclaimLocked()
 		}
 	}()

@@ -20,7 +20,7 @@ func SinkOf(w io.Writer) Sink {
 	if s := descriptorSink(w); s != nil {
 		return s
 	}
-	if r, ok := w.(Reserver); ok {
+	if r, ok := spaceOf(w); ok {
 		return &writerSink{w: reserverWriter{r, w}}
 	}
 	return &writerSink{w: w}

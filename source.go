@@ -37,7 +37,7 @@ func (s *readerSource) SpliceRead(p Conduit, n int, _ Flags) (m int, err error) 
 		return 0, opErr("splice", SideSource, "", syscall.EINVAL)
 	}
 	if s.failed != nil {
-		return 0, heldBack(s)
+		return 0, heldBack(p, s)
 	}
 	path := PathReadWrite
 	for range maxEmptyReads {
@@ -82,14 +82,14 @@ func (s *readerSource) copyInto(p Conduit, n int) (int, error) {
 
 // heldBack returns the error that a Source has met behind bytes that went first, and that it would tell at its next
 // call.
-func heldBack(s Source) (err error) {
+func heldBack(p Conduit, s Source) (err error) {
 	switch s := s.(type) {
 	case *readerSource:
 		err, s.failed = s.failed, nil
-	case interface{ heldBack() error }:
-		err = s.heldBack()
+	case interface{ heldBack(p Conduit) error }:
+		err = s.heldBack(p)
 	}
-	return sourceErr(nil, PathPages, err)
+	return sourceErr(p, PathPages, err)
 }
 
 // counted reads, and holds the reader to what io.Reader says of its count.
@@ -190,7 +190,7 @@ type prefixSource struct {
 }
 
 func (s *prefixSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
-	if len(s.head) == 0 {
+	if len(s.head) == 0 || n <= 0 { // which the source refuses
 		return s.Source.SpliceRead(p, n, flags)
 	}
 	head := s.head[:min(n, len(s.head))]

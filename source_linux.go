@@ -109,10 +109,10 @@ func (s *fdSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	return s.r.SpliceRead(p, n, flags)
 }
 
-func (s *fdSource) heldBack() (err error) {
+func (s *fdSource) heldBack(p Conduit) (err error) {
 	err, s.failed = s.failed, nil
 	if err == nil {
-		err = heldBack(&s.r)
+		err = heldBack(p, &s.r)
 	}
 	return err
 }

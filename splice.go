@@ -308,7 +308,7 @@ func spliceIn(ctx context.Context, dst Conduit, src io.Reader, n int, flags Flag
 		case interrupted && m == 0 && errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, opErr("splice", SideSource, PathPages, context.Cause(ctx))
 		case m > 0 && err == nil:
-			return m, heldBack(s) // there will be no next call of this Source
+			return m, heldBack(dst, s) // there will be no next call of this Source
 		default:
 			return m, err
 		}

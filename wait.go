@@ -264,10 +264,12 @@ func (p *Pipe) headLandedLocked() (landed, first bool) {
 	pg.Get()
 	p.unlock()
 	err := func() error {
-		defer p.mu.Lock()
+		defer func() { // also where somebody's Page panics
+			p.mu.Lock()
+			p.gone = append(p.gone, Buffer{page: pg})
+		}()
 		return pg.Confirm(now)
 	}()
-	p.gone = append(p.gone, Buffer{page: pg})
 	return !tooEarly(err), !p.emptyLocked() && !p.claimed && p.slot(p.tail).page == pg
 }
 

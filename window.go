@@ -38,7 +38,7 @@ var _ Reserver = (*Pipe)(nil)
 // have one the sink's space wins, because what is behind it, a device's window say, is written to faster than read from.
 // (seed of 19 January 2005)
 func share(ctx context.Context, dst io.Writer, src io.Reader, n int) (m int, err error) {
-	space, offers := dst.(Reserver)
+	space, offers := spaceOf(dst)
 	shown, shows := src.(Peeker)
 	if !offers && !shows {
 		return 0, opErr("splice", SidePipe, "", ErrCannotSplice)
@@ -63,6 +63,16 @@ func share(ctx context.Context, dst io.Writer, src io.Reader, n int) (m int, err
 		op.Err = context.Cause(ctx)
 	}
 	return m, err
+}
+
+// spaceOf returns w as what offers space of its own. What embeds a pipe does not: the space is the pipe's, and the Write
+// its own.
+func spaceOf(w io.Writer) (Reserver, bool) {
+	if _, embeds := w.(Conduit); embeds {
+		return nil, false
+	}
+	r, ok := w.(Reserver)
+	return r, ok
 }
 
 // fromShown gives what the source shows to write, and consumes what that took.
