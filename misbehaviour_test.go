@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -152,7 +153,7 @@ func TestABufferLiesOnItsPage(t *testing.T) {
 	}
 	defer lent.Release()
 	pg, _ := lent.Page()
-	for _, c := range []struct{ off, n int }{{3, 100}, {3, 3}, {5, 1}, {6, 1}, {0, 6}, {0, 0}, {-1, 2}, {1 << 31, 1}, {1, 1<<31 - 1}} {
+	for _, c := range []struct{ off, n int }{{3, 100}, {3, 3}, {5, 1}, {6, 1}, {0, 6}, {0, 0}, {-1, 2}, {math.MaxInt, 1}, {1, 1<<31 - 1}} {
 		if _, err := NewBuffer(pg, c.off, c.n, 0); !errors.Is(err, syscall.EINVAL) {
 			t.Errorf("%d bytes at %d of 5: %v", c.n, c.off, err)
 		}
