@@ -25,7 +25,7 @@ func ringOf(t *testing.T, backing string, n int) Conduit {
 
 // TestCopyMovesAllBetweenPipes of whichever backing and size of pages.
 func TestCopyMovesAllBetweenPipes(t *testing.T) {
-	want := bytes.Repeat([]byte("penstock"), 1250)
+	want := bytes.Repeat([]byte("penstock"), 1000)
 	for _, from := range []string{"memory", "kernel"} {
 		for _, to := range []string{"memory", "kernel"} {
 			t.Run(from+" to "+to, func(t *testing.T) {
