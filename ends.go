@@ -157,13 +157,7 @@ func (p *Pipe) arrivedLocked(ctx context.Context, flags Flags) error {
 }
 
 func (p *Pipe) room(ctx context.Context, flags Flags) error {
-	p.mu.Lock()
-	defer p.unlock()
-	if err := p.awaitRoomLocked(ctx, flags); err != nil {
-		return p.writeError("splice", SideSink, err)
-	}
-	p.chainWritersLocked()
-	return nil
+	return prepareSink(ctx, "splice", p, flags)
 }
 
 // interruptible does something that only a deadline in the past ends, and sets one when ctx is done. It tells whether it

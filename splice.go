@@ -47,7 +47,7 @@ func Splice(ctx context.Context, dst io.Writer, src io.Reader, n int, flags Flag
 				return splicePages(ctx, d, s, n, flags)
 			}
 		}
-		return patiently(ctx, "splice", d, s, flags, func() (int, error) { return spliceBetween(d, s, n) })
+		return patiently(ctx, "splice", d, s, n, flags)
 	case intoPipe:
 		return spliceIn(ctx, d, src, n, flags)
 	case outOfPipe:
@@ -182,22 +182,22 @@ func prepareSink(ctx context.Context, op string, dst *Pipe, flags Flags) error {
 	if err := dst.awaitRoomLocked(ctx, flags); err != nil {
 		return dst.writeError(op, SideSink, err)
 	}
-	dst.writable.wakeLocked()
+	dst.chainWritersLocked() // nothing has been put in so far: another may be faster
 	return nil
 }
 
 // patiently repeats a transfer between pipes, one at least the kernel's, until it moves something or fails, waiting in
 // between for the side that would have blocked.
-func patiently(ctx context.Context, op string, dst, src Conduit, flags Flags, transfer func() (int, error)) (int, error) {
+func patiently(ctx context.Context, op string, dst, src Conduit, n int, flags Flags) (int, error) {
 	for {
-		n, err := transfer()
+		m, err := across(op, dst, src, n)
 		if err == io.EOF { // a source at its end waits for room, too, as in the kernel
 			if full := dst.room(ctx, NonBlock); full != nil {
 				err = inTermsOf(op, full)
 			}
 		}
-		if n > 0 || flags&NonBlock != 0 || !errors.Is(err, ErrWouldBlock) {
-			return n, err
+		if m > 0 || flags&NonBlock != 0 || !errors.Is(err, ErrWouldBlock) {
+			return m, err
 		}
 		if side, _ := SideOf(err); side == SideSource {
 			_, err = src.available(ctx, 0)
@@ -224,17 +224,22 @@ func inTermsOf(op string, err error) error {
 	return &e
 }
 
-// spliceBetween moves without waiting.
-func spliceBetween(dst, src Conduit, n int) (int, error) {
+// across moves or duplicates without waiting.
+func across(op string, dst, src Conduit, n int) (int, error) {
 	switch s := src.(type) {
 	case *Pipe:
-		return writeOut("splice", dst.(*KernelPipe), s, n)
+		return writeOut(op, dst.(*KernelPipe), s, n)
 	case *KernelPipe:
-		switch d := dst.(type) {
-		case *Pipe:
-			return readIn(d, s, n)
-		case *KernelPipe:
+		d, toKernel := dst.(*KernelPipe)
+		switch {
+		case toKernel && op == "tee":
+			return teeKernel(d, s, n)
+		case toKernel:
 			return spliceKernel(d, s, n)
+		case op == "tee":
+			return teeIn(dst.(*Pipe), s, n)
+		default:
+			return readIn(dst.(*Pipe), s, n)
 		}
 	}
 	panic("penstock: a Conduit of no known backing")

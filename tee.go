@@ -32,7 +32,7 @@ func Tee(ctx context.Context, dst, src Conduit, n int, flags Flags) (int, error)
 	if _, ok := bare(src); !ok {
 		return 0, opErr("tee", SideSource, "", syscall.EINVAL)
 	}
-	return patiently(ctx, "tee", dst, src, flags, func() (int, error) { return teeBetween(dst, src, n) })
+	return patiently(ctx, "tee", dst, src, n, flags)
 }
 
 func teePages(ctx context.Context, dst, src *Pipe, n int, flags Flags) (int, error) {
@@ -151,22 +151,6 @@ func rootCause(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-// teeBetween duplicates without waiting.
-func teeBetween(dst, src Conduit, n int) (int, error) {
-	switch s := src.(type) {
-	case *Pipe:
-		return writeOut("tee", dst.(*KernelPipe), s, n)
-	case *KernelPipe:
-		switch d := dst.(type) {
-		case *Pipe:
-			return teeIn(d, s, n)
-		case *KernelPipe:
-			return teeKernel(d, s, n)
-		}
-	}
-	panic("penstock: a Conduit of no known backing")
 }
 
 // teeIn copies by way of a side pipe, which tee fills and readIn empties.
