@@ -13,8 +13,11 @@ type Path string
 const (
 	PathSplice    Path = "splice"     // splice(2): the data stays in the kernel
 	PathTeeSplice Path = "tee+splice" // tee(2) from a pipe that others read too, then splice(2)
+	PathSendfile  Path = "sendfile"   // sendfile(2): from the page cache to a socket
 	PathPages     Path = "pages"      // readv and writev of reference-counted pages in this process
 	PathReadWrite Path = "read/write" // a Reader or a Writer: through a buffer
+
+	PathCopyFileRange Path = "copy_file_range" // copy_file_range(2): file to file, by reference where the file system can
 )
 
 // Flags qualify one transfer.

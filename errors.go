@@ -3,6 +3,7 @@ package penstock
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 )
 
@@ -30,11 +31,16 @@ func (s Side) String() string {
 
 // OpError is the error of every verb. errors.Is sees through it to the system's error number.
 type OpError struct {
-	Op     string // the verb: "splice", "tee", "vmsplice", "read", "write", "resize", …
+	Op     string // the verb: "splice", "tee", "vmsplice", "copy", "read", "write", "resize", …
 	Side   Side   // the side that failed, or that would have blocked
 	Path   Path   // the way that the bytes were going; empty if none had been chosen
-	Offset int64  // of a memory pipe: the byte of its stream at which it happened; else 0, as for ErrWouldBlock
+	Offset int64  // of a memory pipe, and of a Copy: the byte of the stream at which it happened; else 0, as for ErrWouldBlock
 	Err    error  // the cause
+
+	// InFlight is what [Copy] had taken from the source and the sink has not taken: nil if that is nothing, or if it was
+	// no Copy. Whoever has the error owns it: to be read, spliced or given to [Resume]; it ends with io.EOF. It lies on
+	// the heap, and needs not be closed.
+	InFlight *Pipe
 }
 
 // Error reads "penstock: op side: cause".
@@ -70,10 +76,23 @@ var (
 	// wanted its bytes: ENODATA in the kernel.
 	ErrTruncated = errors.New("the page was truncated away")
 
+	// ErrIdle says that nothing has moved for as long as [WithIdleTimeout] allows.
+	ErrIdle error = idleError{}
+
 	// ErrNoKernelPipe says that no kernel pipe is to be had: not Linux, the pool's limit, or the user's pipe or
 	// descriptor budget. A [Pipe] serves instead.
 	ErrNoKernelPipe = errors.New("no kernel pipe to be had")
 )
+
+// idleError is a timeout to those who ask, as the errors of package net are.
+type idleError struct{}
+
+func (idleError) Error() string   { return "nothing has moved for the idle timeout" }
+func (idleError) Timeout() bool   { return true }
+func (idleError) Temporary() bool { return true }
+func (idleError) Is(err error) bool {
+	return err == os.ErrDeadlineExceeded
+}
 
 // The hot path's errors are made once: a sink that would block is not worth an allocation.
 var (

@@ -40,6 +40,10 @@ func descriptor(v any) (syscall.RawConn, string) {
 		c, kind = v, "Unix socket"
 	case *os.File:
 		c, kind = v, "file"
+	case *under:
+		c, kind = v, "descriptor"
+	case *bareConn:
+		c, kind = v, "connection"
 	default:
 		return nil, ""
 	}

@@ -1,0 +1,96 @@
+package penstock
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// betweenPipes carries the bytes where an end is a pipe of either backing already, as [Splice] does. Nothing is ever in
+// flight then: what the sink has not taken is still in the source, or in the pipe that is the sink.
+func (c *carriage) betweenPipes() (done bool, err error) {
+	if len(c.outs) > 1 || c.t.noSplice || c.t.stable || c.ahead != nil {
+		return false, nil // the pipe is read and written like anything else
+	}
+	src, out := bare(c.src)
+	dst, in := bare(c.t.dst)
+	switch {
+	case out:
+		sink := SinkOf(c.t.dst).(stepper)
+		path, why := sink.Path(src)
+		c.t.meter.take(&way{path, why})
+		return true, c.outOfPipe(sink, src)
+	case in:
+		source := SourceOf(c.src)
+		path, why := source.Path(dst)
+		c.t.meter.take(&way{path, why})
+		return true, c.intoPipe(dst, source)
+	default:
+		return false, nil
+	}
+}
+
+func (c *carriage) outOfPipe(sink stepper, src Conduit) error {
+	for {
+		n, err := c.allow(largeChunk)
+		if n == 0 {
+			return err
+		}
+		held, err := waiting(c, SideSource, func(flags Flags) (int, error) { return src.available(context.Background(), flags) })
+		if err != nil {
+			return c.sourceError(err)
+		}
+		m, err := waiting(c, SideSink, func(flags Flags) (int, error) { return sink.step(src, min(n, held), flags) })
+		c.across(m)
+		if err != nil && err != error(errPipeWouldBlock) { // another reader was faster
+			return c.sideError(SideSink, err)
+		}
+	}
+}
+
+func (c *carriage) intoPipe(dst Conduit, source Source) error {
+	for {
+		n, err := c.allow(largeChunk)
+		if n == 0 {
+			return err
+		}
+		_, err = waiting(c, SideSink, func(flags Flags) (int, error) { return 0, dst.room(context.Background(), flags) })
+		if err != nil {
+			return c.opError(SideSink, err)
+		}
+		m, err := waiting(c, SideSource, func(flags Flags) (int, error) { return source.SpliceRead(dst, n, flags) })
+		c.across(m)
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil && err != error(errPipeWouldBlock): // another writer was faster
+			return c.sideError(SideSource, err)
+		}
+	}
+}
+
+// across accounts for bytes that have left the source and reached the sink in one.
+func (c *carriage) across(n int) {
+	c.took(n)
+	c.gave(c.outs[0], n, c.t.meter.now.Load().path)
+}
+
+// waiting does something without waiting, and if that cannot be done waits, and says for whom.
+func waiting(c *carriage, side Side, do func(Flags) (int, error)) (int, error) {
+	n, err := do(NonBlock)
+	c.t.called()
+	if n > 0 || !errors.Is(err, ErrWouldBlock) || err == error(errPipeWouldBlock) {
+		return n, err
+	}
+	c.t.wait(side)
+	defer c.t.going()
+	return do(0)
+}
+
+// sideError keeps the side that an error already has.
+func (c *carriage) sideError(side Side, err error) error {
+	if own, ok := SideOf(err); ok && own != SidePipe {
+		side = own
+	}
+	return c.opError(side, err)
+}

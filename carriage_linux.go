@@ -1,0 +1,449 @@
+package penstock
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/penstock-io/penstock/internal/kernel"
+)
+
+// steps is what the Linux side of a carriage holds: the pipe in hand, and the call in progress. The steps are bound once,
+// so that a call allocates nothing.
+type steps struct {
+	pipe  *KernelPipe // what a bulk chunk is in; nil while nothing is in hand
+	spare *KernelPipe // of the same capacity: what a tee goes into
+	held  int         // bytes in pipe
+	bulk  bool        // the next chunk goes by splice
+	few   int         // small chunks in a row, by splice
+	full  int         // full buffers in a row that are still to come before splice is tried again
+	size  int         // of the next pipe
+	more  bool        // what is written now is not the last
+
+	takeStep, giveStep, writeStep func(fd uintptr) bool
+
+	n     int
+	moved int
+	err   error
+	from  *KernelPipe
+	to    *outlet
+	rest  []byte
+}
+
+const (
+	firstPipe = 64 << 10
+	largePipe = 1 << 20
+
+	smallChunk = 8 << 10 // below it a chunk is cheaper copied than spliced
+	fewChunks  = 8       // so many of them in a row, and the stream is no bulk
+	notNow     = 64      // full buffers before a pipe is asked for again that was not to be had
+)
+
+func (c *carriage) bind() {
+	if c.takeStep == nil {
+		c.takeStep, c.giveStep, c.writeStep = c.doTake, c.doGive, c.doWrite
+	}
+}
+
+func (c *carriage) inPipe() bool { return c.held > 0 }
+
+// letGo gives back what is in the hand. Nothing is in it any more.
+func (c *carriage) letGo() {
+	c.letGoBuffer()
+	pool := c.pool()
+	if c.pipe != nil {
+		pool.Put(c.pipe)
+		c.pipe = nil
+	}
+	if c.spare != nil {
+		pool.Put(c.spare)
+		c.spare = nil
+	}
+}
+
+func (c *carriage) pool() *Pool {
+	if c.t.pool != nil {
+		return c.t.pool
+	}
+	return defaultPool()
+}
+
+// canSplice tells whether splice is a way for the next chunk, and if it is not, why.
+func (c *carriage) canSplice() (bool, string) {
+	switch {
+	case c.t.noSplice:
+		return false, "splice is switched off"
+	case c.t.stable && !c.in.isSocket():
+		return false, "stable: a " + c.in.what + "'s bytes may change after splice"
+	case c.in.refused != "":
+		return false, c.in.refused
+	}
+	why := "a plain writer"
+	for _, o := range c.outs {
+		switch {
+		case o.edge == nil:
+		case o.edge.refused != "":
+			why = o.edge.refused
+		default:
+			return true, ""
+		}
+	}
+	return false, why
+}
+
+// takeDescriptor gets a chunk, by read or by splice.
+func (c *carriage) takeDescriptor(n int) (int, error) {
+	c.bind()
+	c.n, c.moved, c.err = n, 0, nil
+	err := c.in.raw.Read(c.takeStep)
+	c.t.going()
+	if err == nil {
+		err = c.err
+	}
+	if err != nil {
+		err = closedFile(c.src, err)
+	}
+	switch {
+	case c.moved > 0:
+		c.failed = err
+		c.judge(c.moved)
+		return c.moved, nil
+	case err == nil:
+		return 0, io.EOF
+	default:
+		return 0, err
+	}
+}
+
+// doTake tries, and while the source has nothing waits with empty hands.
+func (c *carriage) doTake(fd uintptr) bool {
+	for {
+		c.t.going()
+		c.tryTake(int(fd))
+		switch {
+		case c.moved > 0 || c.err == nil:
+			return true
+		case c.err == syscall.EAGAIN:
+			c.letGo()
+			c.t.wait(SideSource)
+			if c.in.polls {
+				c.err = nil
+				return false
+			}
+			if c.err = c.in.awaitReadable(int(fd)); c.err != nil {
+				return true
+			}
+		case c.bulk && c.in.refuse(c.err):
+			c.bulk = false
+		default:
+			return true
+		}
+	}
+}
+
+func (c *carriage) tryTake(fd int) {
+	bulk := c.bulk && c.open()
+	if c.in.blocks() || !bulk && !c.in.polls {
+		if c.err = c.in.awaitReadable(fd); c.err != nil {
+			return
+		}
+	}
+	if bulk {
+		c.splice(fd)
+		return
+	}
+	space := c.space()
+	c.t.called()
+	c.moved, c.err = kernel.Read(fd, space[:min(c.n, len(space))])
+	c.bytes = space[:c.moved]
+}
+
+// splice fills the pipe, which is empty: so EAGAIN can only be the source's.
+func (c *carriage) splice(fd int) {
+	for c.moved < c.n {
+		m, err := kernel.Splice(c.pipe.w.fd, fd, c.n-c.moved)
+		c.t.called()
+		c.moved += m
+		if err != nil || m == 0 {
+			if c.moved == 0 || err != syscall.EAGAIN {
+				c.err = err
+			}
+			break
+		}
+		if c.moved >= c.size/2 {
+			break
+		}
+	}
+	c.held = c.moved
+	if c.moved > 0 {
+		c.in.moved = true
+	}
+}
+
+// open gets the pipe of a chunk, and the spare that it is teed into. Where there is none to be had the bytes are copied.
+func (c *carriage) open() bool {
+	if c.pipe != nil {
+		return true
+	}
+	if can, _ := c.canSplice(); !can {
+		c.bulk = false
+		return false
+	}
+	if c.t.pipeSize > 0 {
+		c.size = c.t.pipeSize
+	}
+	for size := max(c.size, firstPipe); size >= 2*os.Getpagesize(); size /= 4 {
+		p, err := c.pool().Get(size)
+		if err != nil {
+			continue
+		}
+		if len(c.outs) > 1 {
+			if c.spare, err = c.pool().Get(size); err != nil {
+				c.pool().Put(p)
+				continue
+			}
+		}
+		c.pipe, c.size = p, size
+		c.letGoBuffer()
+		return true
+	}
+	c.bulk, c.full = false, notNow
+	return false
+}
+
+// judge decides by the size of a chunk how the next one goes.
+func (c *carriage) judge(n int) {
+	if c.held > 0 {
+		c.t.meter.take(c.wayOf(c.splicePath()))
+		if n >= c.size/2 {
+			c.size = largePipe
+		}
+		if n >= smallChunk || !c.in.polls {
+			c.few = 0
+		} else if c.few++; c.few >= fewChunks {
+			c.bulk, c.few = false, 0
+		}
+		return
+	}
+	c.t.meter.take(c.wayOf(PathReadWrite))
+	full := n == len(*c.buf)
+	if !full {
+		return
+	}
+	if c.full--; c.full <= 0 {
+		c.bulk, _ = c.canSplice()
+	}
+	if !c.bulk {
+		c.grow(n)
+	}
+}
+
+// splicePath is how bytes go out of a pipe.
+func (c *carriage) splicePath() Path {
+	if len(c.outs) > 1 {
+		return PathTeeSplice
+	}
+	return PathSplice
+}
+
+// wayOf names a way between the two ends.
+func (c *carriage) wayOf(p Path) *way {
+	now := c.t.meter.now.Load()
+	if now != nil && now.path == p {
+		return now
+	}
+	why := c.in.what + " to "
+	if e := c.outs[0].edge; e != nil {
+		why += e.what
+	} else {
+		why += "a plain writer"
+	}
+	if p == PathReadWrite {
+		if can, reason := c.canSplice(); !can {
+			why += ": " + reason
+		} else if c.full > 0 {
+			why += ": no kernel pipe to be had"
+		} else {
+			why += ": small messages"
+		}
+	}
+	return &way{p, why}
+}
+
+// deliverPipe gives what the pipe holds to every outlet: the last takes the pipe itself, the others a tee of it.
+func (c *carriage) deliverPipe() {
+	last := len(c.outs) - 1
+	for c.held > 0 {
+		run := c.held
+		for i, o := range c.outs[:last] {
+			m, err := kernel.Tee(c.spare.w.fd, c.pipe.r.fd, run)
+			c.t.called()
+			if err != nil || m < run && i > 0 {
+				// The spare is empty and has as many slots as the pipe: this cannot be, but for a kernel that
+				// refuses tee.
+				c.withoutTee(i)
+				return
+			}
+			run = m
+			c.drain(o, c.spare, run)
+		}
+		c.drain(c.outs[last], c.pipe, run)
+		c.held -= run
+	}
+}
+
+// withoutTee reads what is in the pipe, and writes it to the outlets from i on; those before have had it.
+func (c *carriage) withoutTee(i int) {
+	c.in.refused = "the kernel refused tee"
+	b, err := c.readAll(c.pipe, c.held)
+	c.held = 0
+	for _, o := range c.outs[i:] {
+		if o.err == nil {
+			o.err = err
+		}
+		c.write(o, b)
+	}
+}
+
+// drain gives n bytes of a pipe to an outlet. Afterwards they are not in the pipe any more: what a failed outlet did not take
+// is lost to it.
+func (c *carriage) drain(o *outlet, p *KernelPipe, n int) {
+	done := 0
+	if o.err == nil && o.edge != nil && o.edge.refused == "" {
+		done = c.give(o, p, n)
+	}
+	if done == n {
+		return
+	}
+	b, err := c.readAll(p, n-done)
+	if o.err == nil && err != nil {
+		o.err = err
+	}
+	c.write(o, b)
+}
+
+// give splices out of a pipe that holds what is asked for: so EAGAIN can only be the sink's.
+func (c *carriage) give(o *outlet, p *KernelPipe, n int) int {
+	c.to, c.from, c.n, c.moved, c.err = o, p, n, 0, nil
+	err := o.edge.raw.Write(c.giveStep)
+	c.t.going()
+	if err == nil {
+		err = c.err
+	}
+	if c.moved > 0 {
+		c.gave(o, c.moved, c.splicePath())
+	}
+	if err != nil && (c.moved > 0 || !o.edge.refuse(err)) {
+		o.err = closedFile(o.w, err)
+	}
+	if c.moved > 0 {
+		o.edge.moved = true
+	}
+	return c.moved
+}
+
+func (c *carriage) doGive(fd uintptr) bool {
+	e := c.to.edge
+	c.t.going()
+	for c.moved < c.n {
+		n := c.n - c.moved
+		if e.blocks() {
+			n = min(n, os.Getpagesize()) // what it takes that can be written to at all
+			c.t.wait(SideSink)
+			if c.err = e.awaitWritable(int(fd)); c.err != nil {
+				return true
+			}
+			c.t.going()
+		}
+		m, err := kernel.Splice(int(fd), c.from.r.fd, n)
+		c.t.called()
+		c.moved += m
+		switch {
+		case err == syscall.EAGAIN:
+			c.t.wait(SideSink)
+			if e.polls {
+				return false
+			}
+			if c.err = e.awaitWritable(int(fd)); c.err != nil {
+				return true
+			}
+		case err != nil:
+			c.err = err
+			return true
+		case m == 0:
+			c.err = fmt.Errorf("the pipe has lost its bytes: %w", io.ErrUnexpectedEOF)
+			return true
+		}
+	}
+	return true
+}
+
+// readAll reads n bytes that a pipe holds.
+func (c *carriage) readAll(p *KernelPipe, n int) ([]byte, error) {
+	b := make([]byte, n)
+	done := 0
+	for done < n {
+		m, err := kernel.Read(p.r.fd, b[done:])
+		c.t.called()
+		done += m
+		if err != nil || m == 0 {
+			return b[:done], fmt.Errorf("what was in flight cannot be read: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// writeDescriptor writes to a descriptor by write(2): os.File's own Write kills the process where the reader of its stdout
+// has gone.
+func (c *carriage) writeDescriptor(o *outlet, b []byte) (int, error) {
+	c.bind()
+	c.to, c.rest, c.moved, c.err = o, b, 0, nil
+	err := o.edge.raw.Write(c.writeStep)
+	c.t.going()
+	if err == nil {
+		err = c.err
+	}
+	if err != nil {
+		err = closedFile(o.w, err)
+	}
+	return c.moved, err
+}
+
+func (c *carriage) doWrite(fd uintptr) bool {
+	e := c.to.edge
+	c.t.going()
+	for c.moved < len(c.rest) {
+		rest := c.rest[c.moved:]
+		if !e.polls && !e.isFile() {
+			c.t.wait(SideSink)
+			if c.err = e.awaitWritable(int(fd)); c.err != nil {
+				return true
+			}
+			c.t.going()
+			rest = rest[:min(len(rest), os.Getpagesize())] // what a pipe takes that can be written to at all
+		}
+		m, err := c.writeNow(int(fd), rest)
+		c.t.called()
+		c.moved += m
+		switch {
+		case err == syscall.EAGAIN && e.polls:
+			c.t.wait(SideSink)
+			return false
+		case err == nil && m == 0:
+			c.err = io.ErrShortWrite
+			return true
+		case err != nil && err != syscall.EAGAIN:
+			c.err = err
+			return true
+		}
+	}
+	return true
+}
+
+func (c *carriage) writeNow(fd int, b []byte) (int, error) {
+	if c.more && c.to.edge.isSocket() {
+		return kernel.SendMore(fd, b)
+	}
+	return kernel.Write(fd, b)
+}

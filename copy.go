@@ -1,0 +1,59 @@
+package penstock
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+// Copy moves bytes from src to dst until src ends, and returns how it went; nil is the error at src's end. It chooses the
+// way by what the two are, changes it by what it sees, and tells it in the report:
+//
+//   - a file to a socket goes by sendfile(2), a file to a file by copy_file_range(2);
+//   - a FIFO to or from any descriptor goes by one splice(2);
+//   - other descriptors go by splice(2) through a kernel pipe while there is much to move, and by read(2) and write(2)
+//     while the messages are small. Neither a pipe nor a buffer is held while the source is quiet;
+//   - between a [Pipe] or a [KernelPipe] and anything it is as with [Splice];
+//   - whatever else reads and writes goes through a buffer. So does what a wrapper hides, but for an *io.LimitedReader, and a
+//     *bufio.Reader, whose remainder goes first; see [Bare].
+//
+// Where the kernel or the sandbox refuses a way before the first byte, the next one is taken.
+//
+// Nothing is lost. An error is an [*OpError] with the side that failed and the offset at which; what had left the source and
+// not reached the sink is its InFlight, to be read or to be given to [Resume]. With several sinks there may be several
+// errors, joined. The end of ctx is an error like that, with the context's cause: it interrupts a wait where that has
+// deadlines, and where the descriptor can be polled; the Read of another reader, and the Write of another writer, are waited for. A
+// deadline that the caller had set is gone then.
+func Copy(ctx context.Context, dst io.Writer, src io.Reader, opts ...Option) (Report, error) {
+	return NewTransfer(dst, src, opts...).Run(ctx)
+}
+
+// Resume is Copy after a Copy that failed: what was in flight goes first, and then the rest of src. failed is that Copy's
+// error; if nothing was in flight, Resume is Copy. What was in flight is then this Copy's: what of it the new sink does not
+// take is in flight in this one's error. It stays with failed only if nothing was begun.
+func Resume(ctx context.Context, dst io.Writer, src io.Reader, failed error, opts ...Option) (Report, error) {
+	var op *OpError
+	if !errors.As(failed, &op) || op.InFlight == nil {
+		return Copy(ctx, dst, src, opts...)
+	}
+	left := make([]byte, op.InFlight.Len())
+	n, err := op.InFlight.PeekInto(left)
+	if err != nil {
+		return Report{}, err
+	}
+	rep, err := Copy(ctx, dst, src, append([]Option{WithHeader(left[:n])}, opts...)...)
+	if rep.Consumed > 0 {
+		if _, derr := op.InFlight.Discard(n); derr != nil {
+			err = errors.Join(err, derr)
+		}
+	}
+	return rep, err
+}
+
+// Sendfile moves n bytes of a file from off on, or all to its end if that is nearer, and returns how many. The file's own
+// position stays where it is. (sendfile(2))
+func Sendfile(ctx context.Context, dst io.Writer, file *os.File, off, n int64) (int64, error) {
+	rep, err := Copy(ctx, dst, io.NewSectionReader(file, off, n))
+	return rep.Delivered, err
+}

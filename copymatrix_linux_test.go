@@ -1,0 +1,237 @@
+package penstock_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/penstock-io/penstock"
+)
+
+// origin is a kind of source, and terminus a kind of sink.
+type (
+	origin struct {
+		name string
+		open func(t *testing.T, data []byte) io.Reader
+	}
+	terminus struct {
+		name string
+		open func(t *testing.T) (w io.Writer, got func() []byte)
+	}
+)
+
+// feed writes data to what a source reads from, and closes it.
+func feed(t *testing.T, w io.WriteCloser, data []byte) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if _, err := w.Write(data); err != nil {
+			t.Errorf("feeding the source: %v", err)
+		}
+		w.Close()
+	}()
+	t.Cleanup(func() { <-done })
+}
+
+// drink reads what a sink has been given, to its end.
+func drink(t *testing.T, r io.Reader) (got func() []byte) {
+	t.Helper()
+	all := make(chan []byte, 1)
+	go func() {
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Errorf("reading what the sink got: %v", err)
+		}
+		all <- b
+	}()
+	return func() []byte { return <-all }
+}
+
+func tempFile(t *testing.T, data []byte, flags int) *os.File {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, flags, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func tcpSource(t *testing.T, data []byte) io.Reader {
+	near, far := socket(t, "tcp")
+	feed(t, far, data)
+	return near
+}
+
+// aheadOf is a bufio.Reader that has read some of what it reads from.
+func aheadOf(t *testing.T, r io.Reader) *bufio.Reader {
+	t.Helper()
+	b := bufio.NewReader(r)
+	if _, err := b.Peek(1); err != nil && err != io.EOF {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// countingConn is a wrapper of a connection, as people write them.
+type countingConn struct {
+	net.Conn
+	n int
+}
+
+func (c *countingConn) NetConn() net.Conn { return c.Conn }
+func (c *countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.n += n
+	return n, err
+}
+
+func origins() []origin {
+	return []origin{
+		{"TCP", tcpSource},
+		{"Unix", func(t *testing.T, data []byte) io.Reader {
+			near, far := socket(t, "unix")
+			feed(t, far, data)
+			return near
+		}},
+		{"file", func(t *testing.T, data []byte) io.Reader { return tempFile(t, data, os.O_RDONLY) }},
+		{"window of a file", func(t *testing.T, data []byte) io.Reader {
+			f := tempFile(t, append([]byte("before"), append(data, "after"...)...), os.O_RDONLY)
+			return io.NewSectionReader(f, 6, int64(len(data)))
+		}},
+		{"FIFO", func(t *testing.T, data []byte) io.Reader {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { r.Close() })
+			feed(t, w, data)
+			return r
+		}},
+		{"Pipe", func(t *testing.T, data []byte) io.Reader {
+			p := penstock.NewPipe(0)
+			t.Cleanup(func() { p.Close() })
+			feed(t, writeCloser{p}, data)
+			return p
+		}},
+		{"KernelPipe", func(t *testing.T, data []byte) io.Reader {
+			p, err := penstock.NewKernelPipe(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { p.Close() })
+			feed(t, writeCloser{p}, data)
+			return p
+		}},
+		{"bytes.Reader", func(_ *testing.T, data []byte) io.Reader { return bytes.NewReader(data) }},
+		{"bufio over TCP", func(t *testing.T, data []byte) io.Reader { return aheadOf(t, tcpSource(t, data)) }},
+		{"bufio over a file", func(t *testing.T, data []byte) io.Reader {
+			return aheadOf(t, tempFile(t, data, os.O_RDONLY))
+		}},
+		{"limit over TCP", func(t *testing.T, data []byte) io.Reader {
+			return io.LimitReader(tcpSource(t, append(data, "not this"...)), int64(len(data)))
+		}},
+		{"limit over bufio over TCP", func(t *testing.T, data []byte) io.Reader {
+			return io.LimitReader(aheadOf(t, tcpSource(t, append(data, "not this"...))), int64(len(data)))
+		}},
+		{"bared connection", func(t *testing.T, data []byte) io.Reader {
+			return penstock.Bare(&countingConn{Conn: tcpSource(t, data).(net.Conn)})
+		}},
+		{"wrapped connection", func(t *testing.T, data []byte) io.Reader {
+			return &countingConn{Conn: tcpSource(t, data).(net.Conn)}
+		}},
+		{"gzip", func(t *testing.T, data []byte) io.Reader {
+			var b bytes.Buffer
+			w := gzip.NewWriter(&b)
+			if _, err := w.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r, err := gzip.NewReader(tcpSource(t, b.Bytes()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}},
+	}
+}
+
+// writeCloser closes a pipe's write end alone.
+type writeCloser struct{ penstock.Conduit }
+
+func (w writeCloser) Close() error { return w.Conduit.(interface{ CloseWrite() error }).CloseWrite() }
+
+func termini() []terminus {
+	return []terminus{
+		{"TCP", func(t *testing.T) (io.Writer, func() []byte) { return drained(t, "tcp") }},
+		{"Unix", func(t *testing.T) (io.Writer, func() []byte) { return drained(t, "unix") }},
+		{"file", func(t *testing.T) (io.Writer, func() []byte) { return written(t, os.O_RDWR) }},
+		{"appended file", func(t *testing.T) (io.Writer, func() []byte) { return written(t, os.O_RDWR|os.O_APPEND) }},
+		{"FIFO", func(t *testing.T) (io.Writer, func() []byte) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { r.Close(); w.Close() })
+			got := drink(t, r)
+			return w, func() []byte { w.Close(); return got() }
+		}},
+		{"Pipe", func(t *testing.T) (io.Writer, func() []byte) {
+			p := penstock.NewPipe(0)
+			t.Cleanup(func() { p.Close() })
+			got := drink(t, p)
+			return p, func() []byte { p.CloseWrite(); return got() }
+		}},
+		{"KernelPipe", func(t *testing.T) (io.Writer, func() []byte) {
+			p, err := penstock.NewKernelPipe(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { p.Close() })
+			got := drink(t, p)
+			return p, func() []byte { p.CloseWrite(); return got() }
+		}},
+		{"bytes.Buffer", func(*testing.T) (io.Writer, func() []byte) {
+			var b bytes.Buffer
+			return &b, b.Bytes
+		}},
+	}
+}
+
+func TestCopyCarriesEveryByteBetweenAnyTwoEnds(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 20)
+	for _, from := range origins() {
+		for _, to := range termini() {
+			for name, opts := range map[string][]penstock.Option{"any way": nil, "no splice": {penstock.WithoutSplice()}} {
+				t.Run(from.name+" to "+to.name+", "+name, func(t *testing.T) {
+					src := from.open(t, data)
+					dst, got := to.open(t)
+					rep, err := penstock.Copy(context.Background(), dst, src, opts...)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Log(rep, rep.By, rep.Calls)
+					if b := got(); !bytes.Equal(b, data) {
+						t.Fatalf("the sink got %d bytes, not the %d of the source, or others", len(b), len(data))
+					}
+					if n := int64(len(data)); rep.Consumed != n || rep.Delivered != n {
+						t.Errorf("consumed %d, delivered %d, of %d", rep.Consumed, rep.Delivered, n)
+					}
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package penstock
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/penstock-io/penstock/internal/kernel"
+)
+
+// edge is a descriptor at an end of a transfer: what it is, how it is waited for, and whether it can be spliced.
+type edge struct {
+	raw  syscall.RawConn
+	what string // in words
+	mode uint32 // S_IFSOCK and so on
+
+	polls   bool   // the runtime's poller waits for it
+	moved   bool   // splice has moved something here: its errors are errors
+	refused string // why splice is no way here; empty as long as it may be one
+}
+
+// edgeOf returns the edge of what is a bare descriptor, nil for anything else.
+func edgeOf(v any) *edge {
+	raw, what := descriptor(v)
+	if raw == nil {
+		return nil
+	}
+	e := &edge{raw: raw, what: what}
+	var st unix.Stat_t
+	err := raw.Control(func(fd uintptr) {
+		e.polls = kernel.Pollable(int(fd))
+		if unix.Fstat(int(fd), &st) == nil {
+			e.mode = st.Mode & unix.S_IFMT
+		}
+	})
+	if err != nil {
+		return nil // closed: its own Read or Write says so
+	}
+	switch e.mode {
+	case unix.S_IFIFO:
+		e.what = "FIFO"
+	case unix.S_IFCHR:
+		e.what = "device"
+	case unix.S_IFBLK:
+		e.what = "block device"
+	}
+	return e
+}
+
+func (e *edge) isFile() bool   { return e.mode == unix.S_IFREG || e.mode == unix.S_IFBLK }
+func (e *edge) isSocket() bool { return e.mode == unix.S_IFSOCK }
+func (e *edge) isFIFO() bool   { return e.mode == unix.S_IFIFO }
+
+// blocks tells whether a call on the descriptor may wait in the kernel, where nothing ends it, whatever its flags: so it is
+// waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
+func (e *edge) blocks() bool { return !e.polls && !e.isFile() && !e.isFIFO() }
+
+func (e *edge) close()     {}
+func (e *edge) interrupt() {}
+func (e *edge) resume()    {}
+
+// refuse takes an error that may mean that splice is no way here, and tells whether it does. It does not once splice has
+// moved something.
+func (e *edge) refuse(err error) bool {
+	if e.moved || !refusal(err) {
+		return false
+	}
+	e.refused = fmt.Sprintf("%s refused splice: %v", e.what, err)
+	return true
+}
+
+// awaitReadable waits for a descriptor that the runtime's poller does not know, in a thread of its own.
+func (e *edge) awaitReadable(fd int) error {
+	if e.isFile() {
+		return nil
+	}
+	return kernel.WaitReadable(fd)
+}
+
+func (e *edge) awaitWritable(fd int) error {
+	if e.isFile() {
+		return nil
+	}
+	return kernel.WaitWritable(fd)
+}
+
+var errDatagrams = errors.New("a datagram socket has messages, and no stream: a short read would lose their ends")
+
+// refuseDatagrams looks for what is a socket, but no stream.
+func refuseDatagrams(v any) error {
+	switch v := v.(type) {
+	case *net.UDPConn, *net.IPConn:
+		return errDatagrams
+	case *net.UnixConn:
+		if a := v.LocalAddr(); a != nil && a.Network() != "unix" {
+			return errDatagrams
+		}
+	case *os.File:
+		raw, err := v.SyscallConn()
+		if err != nil {
+			return nil // closed: its own Read or Write says so
+		}
+		var kind int
+		var kerr error
+		err = raw.Control(func(fd uintptr) {
+			kind, kerr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
+		})
+		if err == nil && kerr == nil && kind != unix.SOCK_STREAM {
+			return errDatagrams
+		}
+	}
+	return nil
+}

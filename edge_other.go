@@ -1,0 +1,26 @@
+//go:build !linux
+
+package penstock
+
+import "io"
+
+// edge is a descriptor, of which there is no use without splice: the standard library's Read and Write do all there is.
+type edge struct{}
+
+func edgeOf(any) *edge         { return nil }
+func (*edge) close()           {}
+func (*edge) interrupt()       {}
+func (*edge) resume()          {}
+func refuseDatagrams(any) error { return nil }
+
+// steps has nothing to hold.
+type steps struct{}
+
+func (c *carriage) letGo()                      { c.letGoBuffer() }
+func (c *carriage) inPipe() bool                { return false }
+func (c *carriage) corks() bool                 { return false }
+func (c *carriage) deliverPipe()                {}
+func (c *carriage) byDescriptor() (bool, error) { return false, nil }
+
+func (c *carriage) takeDescriptor(int) (int, error)                  { return 0, io.ErrUnexpectedEOF }
+func (c *carriage) writeDescriptor(o *outlet, b []byte) (int, error) { return writeAll(o.w, b) }

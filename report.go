@@ -1,0 +1,153 @@
+package penstock
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Report tells what a transfer has done, so far or in all.
+type Report struct {
+	Consumed  int64   // bytes that have left the source
+	Delivered int64   // bytes that the sink has taken; what is missing to Consumed is in flight
+	Tees      []int64 // bytes that each further sink has taken, in the order of [WithTee]
+
+	Path Path           // the way taken, the last one if there were several
+	Why  string         // in words, what it leads through, or why it is no faster one
+	By   map[Path]int64 // bytes by way
+
+	Calls int64 // system calls that moved bytes, or tried to; of a plain Reader or Writer its calls
+
+	SourceStalled time.Duration // how long the source had nothing to give
+	SinkStalled   time.Duration // how long a sink had no room
+	Limited       time.Duration // how long a rate limit held the transfer up
+
+	Waiting Side          // of a transfer that runs, the side it waits for; SidePipe if for none
+	Since   time.Duration // and how long it has done so
+
+	Elapsed time.Duration // from the beginning to the end, or to now
+}
+
+// Rate returns the bytes per second that were delivered, on average.
+func (r Report) Rate() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Delivered) / r.Elapsed.Seconds()
+}
+
+// String reads "1048576 bytes in 1.2ms by splice (TCP socket to TCP socket)".
+func (r Report) String() string {
+	s := fmt.Sprintf("%d bytes in %v", r.Delivered, r.Elapsed.Round(time.Microsecond))
+	if r.Path != "" {
+		s += fmt.Sprintf(" by %s (%s)", r.Path, r.Why)
+	}
+	return s
+}
+
+// way is a path with its reason, made once, so that a change of ways is one store of a pointer.
+type way struct {
+	path Path
+	why  string
+}
+
+// pathIndex orders the counters of a meter.
+var pathIndex = [...]Path{PathReadWrite, PathSplice, PathTeeSplice, PathSendfile, PathCopyFileRange, PathPages}
+
+func (p Path) index() int {
+	for i, known := range pathIndex {
+		if p == known {
+			return i
+		}
+	}
+	panic("penstock: a path without a counter: " + string(p))
+}
+
+// held is what a transfer waits for when that is neither its source nor its sink.
+const sideLimit = SidePipe
+
+// meter counts what a transfer does. Its owner is the goroutine that moves the bytes and that alone writes; anybody may
+// read at any time, and gets each figure as it was a moment ago.
+type meter struct {
+	began time.Time
+	ended atomic.Int64 // nanoseconds after began; 0 while it runs
+
+	in, out atomic.Int64
+	calls   atomic.Int64
+	now     atomic.Pointer[way]
+	by      [len(pathIndex)]atomic.Int64
+
+	stalled [SideSink + 1]atomic.Int64 // nanoseconds by side, without the wait in progress
+	since   atomic.Int64               // nanoseconds after began at which the wait in progress did; 0 for none
+	side    atomic.Uint32              // what is waited for
+}
+
+// bump adds to a counter that has one writer.
+func bump(c *atomic.Int64, n int64) { c.Store(c.Load() + n) }
+
+func (m *meter) took(n int)  { bump(&m.in, int64(n)) }
+func (m *meter) called()     { bump(&m.calls, 1) }
+func (m *meter) take(w *way) { m.now.Store(w) }
+
+// gave counts bytes that have reached the sink that way.
+func (m *meter) gave(n int, by Path) {
+	bump(&m.out, int64(n))
+	bump(&m.by[by.index()], int64(n))
+}
+
+// wait begins a wait, and going ends it. Both may be called twice.
+func (m *meter) wait(side Side) {
+	if m.since.Load() != 0 {
+		return
+	}
+	m.side.Store(uint32(side))
+	m.since.Store(max(int64(time.Since(m.began)), 1))
+}
+
+func (m *meter) going() {
+	since := m.since.Load()
+	if since == 0 {
+		return
+	}
+	m.since.Store(0)
+	bump(&m.stalled[m.side.Load()], int64(time.Since(m.began))-since)
+}
+
+func (m *meter) end() {
+	m.going()
+	m.ended.Store(max(int64(time.Since(m.began)), 1))
+}
+
+// report is a snapshot, from any goroutine.
+func (m *meter) report() Report {
+	r := Report{By: make(map[Path]int64)}
+	r.Delivered = m.out.Load() // before what was consumed, which is never less
+	r.Consumed = m.in.Load()
+	r.Calls = m.calls.Load()
+	if w := m.now.Load(); w != nil {
+		r.Path, r.Why = w.path, w.why
+	}
+	for i, p := range pathIndex {
+		if n := m.by[i].Load(); n > 0 {
+			r.By[p] = n
+		}
+	}
+	elapsed := m.ended.Load()
+	if elapsed == 0 && !m.began.IsZero() {
+		elapsed = int64(time.Since(m.began))
+	}
+	r.Elapsed = time.Duration(elapsed)
+	stalled := [SideSink + 1]int64{}
+	for side := range stalled {
+		stalled[side] = m.stalled[side].Load()
+	}
+	if since := m.since.Load(); since != 0 {
+		r.Waiting = Side(m.side.Load())
+		r.Since = time.Duration(max(elapsed-since, 0))
+		stalled[r.Waiting] += int64(r.Since)
+	}
+	r.SourceStalled = time.Duration(stalled[SideSource])
+	r.SinkStalled = time.Duration(stalled[SideSink])
+	r.Limited = time.Duration(stalled[sideLimit])
+	return r
+}
