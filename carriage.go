@@ -83,13 +83,19 @@ func newCarriage(t *Transfer) *carriage {
 	c := &carriage{t: t, src: t.src, left: t.limit}
 	c.unwrap()
 	for i, w := range t.sinks() {
-		o := &outlet{index: i, w: w, edge: edgeOf(w)}
-		c.outs = append(c.outs, o)
-		t.ends = append(t.ends, writeEnd{w, o.edge})
+		c.outs = append(c.outs, &outlet{index: i, w: w, edge: edgeOf(w)})
 	}
 	c.in = edgeOf(c.src)
-	t.ends = append(t.ends, readEnd{c.src, c.in})
 	return c
+}
+
+// ends returns what the carriage may wait at.
+func (c *carriage) ends() []interrupter {
+	ends := []interrupter{readEnd{c.src, c.in}}
+	for _, o := range c.outs {
+		ends = append(ends, writeEnd{o.w, o.edge})
+	}
+	return ends
 }
 
 func (c *carriage) close() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,8 +23,10 @@ type Transfer struct {
 
 	teed    []atomic.Int64 // bytes that each further sink has taken
 	pace    pace
-	ends    []interrupter         // what a wait of this transfer may be at
 	stopped atomic.Pointer[error] // why it was interrupted
+
+	mu   sync.Mutex    // guards ends; never held while bytes move
+	ends []interrupter // what a wait of this transfer may be at; the caller's again when it is over
 }
 
 // interrupter is an end that may be waited for.
@@ -134,6 +137,8 @@ func (t *Transfer) run(ctx context.Context) error {
 	}
 	c := newCarriage(t)
 	defer c.close()
+	t.arm(c.ends())
+	defer t.disarm()
 	defer t.watch(ctx)()
 
 	err := c.carry()
@@ -147,8 +152,7 @@ func (t *Transfer) run(ctx context.Context) error {
 	return err
 }
 
-// watch arranges that whatever is to end the transfer interrupts its waits. What it returns undoes that: the ends are the
-// caller's again.
+// watch arranges that whatever is to end the transfer interrupts its waits. What it returns undoes that.
 func (t *Transfer) watch(ctx context.Context) (release func()) {
 	stops := []func(){}
 	if ctx.Done() != nil {
@@ -164,7 +168,12 @@ func (t *Transfer) watch(ctx context.Context) (release func()) {
 		})
 	}
 	if t.idle > 0 {
-		stops = append(stops, every(max(t.idle/8, time.Millisecond), t.idleCheck()))
+		idle := t.idleFor()
+		stops = append(stops, every(max(t.idle/8, time.Millisecond), func() {
+			if idle() {
+				t.stop(ErrIdle)
+			}
+		}))
 	}
 	if t.progress != nil {
 		stops = append(stops, every(t.every, func() { t.progress(t.report()) }))
@@ -173,11 +182,34 @@ func (t *Transfer) watch(ctx context.Context) (release func()) {
 		for _, stop := range stops {
 			stop()
 		}
-		if t.stopped.Load() != nil {
-			for _, e := range t.ends {
-				e.resume()
-			}
+	}
+}
+
+// arm names the ends, which an interruption may have come before.
+func (t *Transfer) arm(ends []interrupter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ends = ends
+	if t.stopped.Load() != nil {
+		t.interruptLocked()
+	}
+}
+
+// disarm gives the ends back as they were.
+func (t *Transfer) disarm() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped.Load() != nil {
+		for _, e := range t.ends {
+			e.resume()
 		}
+	}
+	t.ends = nil
+}
+
+func (t *Transfer) interruptLocked() {
+	for _, e := range t.ends {
+		e.interrupt()
 	}
 }
 
@@ -185,9 +217,9 @@ func (t *Transfer) watch(ctx context.Context) (release func()) {
 func (t *Transfer) stop(cause error) {
 	t.stopped.CompareAndSwap(nil, &cause)
 	t.pace.interrupt()
-	for _, e := range t.ends {
-		e.interrupt()
-	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.interruptLocked()
 }
 
 // cause returns why the transfer is to stop, nil if it is not.
@@ -206,39 +238,39 @@ func (t *Transfer) because(err error) error {
 	return err
 }
 
-// idleCheck returns what is to be called eight times per idle timeout.
-func (t *Transfer) idleCheck() func() {
+// idleFor returns what is to be called eight times per idle timeout, and then tells whether nothing has moved for one.
+func (t *Transfer) idleFor() func() bool {
 	var last, quiet int64 = -1, 0
-	return func() {
+	return func() bool {
 		moved := t.meter.in.Load() + t.meter.out.Load()
 		if moved != last || (t.meter.since.Load() != 0 && Side(t.meter.side.Load()) == sideLimit) {
 			last, quiet = moved, 0
-			return
+			return false
 		}
-		if quiet++; quiet >= 8 {
-			t.stop(ErrIdle)
-		}
+		quiet++
+		return quiet >= 8
 	}
 }
 
-// every calls f at an interval until stop is called, which waits for a call in progress.
+// every calls f at an interval, one call at a time, until stop is called, which waits for a call in progress.
 func every(interval time.Duration, f func()) (stop func()) {
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(interval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				f()
-			case <-quit:
-				return
-			}
+	var mu sync.Mutex
+	var timer *time.Timer
+	stopped := false
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(interval, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !stopped {
+			f()
+			timer.Reset(interval)
 		}
-	}()
+	})
 	return func() {
-		close(quit)
-		<-done
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		timer.Stop()
 	}
 }
