@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"syscall"
 )
 
 // carriage carries the bytes of one transfer, chunk by chunk, by the fastest way there is between its ends. It belongs to
@@ -23,6 +24,8 @@ type carriage struct {
 
 	hand
 	failed error // met behind bytes that went first
+	reads  *reads
+	late   *Pipe // gets what a Read left behind still brings
 	steps
 }
 
@@ -100,6 +103,9 @@ func (c *carriage) ends() []interrupter {
 
 func (c *carriage) close() {
 	c.letGo()
+	if c.reads != nil {
+		c.reads.stop()
+	}
 	taken := max(c.t.meter.in.Load()-int64(len(c.t.header)), 0)
 	for _, settle := range c.settle {
 		settle(taken)
@@ -116,8 +122,14 @@ func (c *carriage) close() {
 
 // carry moves everything.
 func (c *carriage) carry() error {
-	if err := c.carryHead(); err != nil || c.left == 0 {
+	if err := c.carryFirst(); err != nil {
 		return err
+	}
+	if err := c.carryHead(); err != nil {
+		return err
+	}
+	if c.left == 0 {
+		return nil
 	}
 	if done, err := c.betweenPipes(); done || err != nil {
 		return err
@@ -205,7 +217,7 @@ func (c *carriage) takePlain(n int) (int, error) {
 	space = space[:min(n, len(space))]
 	for range maxEmptyReads {
 		c.t.wait(SideSource)
-		m, err := counted(c.src.Read, space)
+		m, err := c.read(space)
 		c.t.going()
 		c.t.called()
 		if m > 0 {
@@ -220,6 +232,28 @@ func (c *carriage) takePlain(n int) (int, error) {
 		}
 	}
 	return 0, io.ErrNoProgress
+}
+
+// read reads where an interruption can end it, and else in a goroutine that an interruption leaves behind.
+func (c *carriage) read(space []byte) (int, error) {
+	if !c.abandons() {
+		return counted(c.src.Read, space)
+	}
+	if c.reads == nil {
+		c.reads = startReads(c.src)
+	}
+	m, err, ok := c.reads.read(space, c.t.done)
+	if !ok {
+		c.buf, c.late = nil, c.reads.late() // the Read still has the buffer
+		return 0, c.t.cause()
+	}
+	return m, err
+}
+
+// abandons tells whether a Read may have to be left behind: the transfer can be interrupted, and the reader cannot.
+func (c *carriage) abandons() bool {
+	_, has := c.src.(readDeadliner)
+	return !has && c.t.interruptible
 }
 
 // grow asks for a larger buffer when one has come back full.
@@ -302,20 +336,25 @@ func (c *carriage) verdict() error {
 // heapPipe is a pipe of bytes that are its own, and then the end.
 func heapPipe(b []byte) *Pipe {
 	p := NewPipe(1)
-	buf, err := GiftBuffer(b)
-	if err == nil {
-		err = p.Push(context.Background(), buf, NonBlock)
-	}
-	if err != nil {
-		panic("penstock: an empty pipe refuses a buffer: " + err.Error())
-	}
+	deposit(p, b)
 	_ = p.CloseWrite() // never fails
 	return p
 }
 
+// deposit gives b to a pipe that is empty, and has nobody else who writes.
+func deposit(p *Pipe, b []byte) {
+	buf, err := GiftBuffer(b)
+	if err == nil {
+		err = p.Push(context.Background(), buf, NonBlock)
+	}
+	if err != nil && !errors.Is(err, syscall.EPIPE) { // which says that nobody wants it
+		panic("penstock: an empty pipe refuses a buffer: " + err.Error())
+	}
+}
+
 // opError is the error of a transfer at its present place.
 func (c *carriage) opError(side Side, err error) *OpError {
-	e := &OpError{Op: "copy", Side: side, Err: c.t.because(bareCause(err))}
+	e := &OpError{Op: "copy", Side: side, Err: c.t.because(bareCause(err)), InFlight: c.late}
 	if w := c.t.meter.now.Load(); w != nil {
 		e.Path = w.path
 	}
@@ -337,6 +376,20 @@ func (c *carriage) sourceError(err error) error {
 func bareCause(err error) error {
 	if op, ok := err.(*OpError); ok {
 		return op.Err
+	}
+	return err
+}
+
+// carryFirst delivers what was in flight when the Copy before this one failed. What does not go stays there.
+func (c *carriage) carryFirst() error {
+	p := c.t.first
+	if p == nil {
+		return nil
+	}
+	c.t.meter.take(&way{PathPages, "what was in flight"})
+	err := c.outOfPipe(SinkOf(c.t.dst).(stepper), p)
+	if op := (*OpError)(nil); errors.As(err, &op) {
+		op.InFlight = p
 	}
 	return err
 }

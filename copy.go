@@ -23,32 +23,23 @@ import (
 // Nothing is lost. An error is an [*OpError] with the side that failed and the offset at which; what had left the source and
 // not reached the sink is its InFlight, to be read or to be given to [Resume]. With several sinks there may be several
 // errors, joined. The end of ctx is an error like that, with the context's cause: it interrupts a wait where that has
-// deadlines, and where the descriptor can be polled; the Read of another reader, and the Write of another writer, are waited for. A
-// deadline that the caller had set is gone then.
+// deadlines, and where the descriptor can be polled. The Read of another reader is left behind: what it still brings goes to
+// InFlight, whose end comes when it has returned. The Write of another writer is waited for, as nobody could know what it
+// took. A deadline that the caller had set is gone after an interruption.
 func Copy(ctx context.Context, dst io.Writer, src io.Reader, opts ...Option) (Report, error) {
 	return NewTransfer(dst, src, opts...).Run(ctx)
 }
 
 // Resume is Copy after a Copy that failed: what was in flight goes first, and then the rest of src. failed is that Copy's
-// error; if nothing was in flight, Resume is Copy. What was in flight is then this Copy's: what of it the new sink does not
-// take is in flight in this one's error. It stays with failed only if nothing was begun.
+// error; if nothing was in flight, Resume is Copy. What the new sink does not take stays in the same pipe, which is the
+// InFlight of this Copy's error, too. WithTee is refused: it was one sink that failed.
 func Resume(ctx context.Context, dst io.Writer, src io.Reader, failed error, opts ...Option) (Report, error) {
+	t := NewTransfer(dst, src, opts...)
 	var op *OpError
-	if !errors.As(failed, &op) || op.InFlight == nil {
-		return Copy(ctx, dst, src, opts...)
+	if errors.As(failed, &op) {
+		t.first = op.InFlight
 	}
-	left := make([]byte, op.InFlight.Len())
-	n, err := op.InFlight.PeekInto(left)
-	if err != nil {
-		return Report{}, err
-	}
-	rep, err := Copy(ctx, dst, src, append([]Option{WithHeader(left[:n])}, opts...)...)
-	if rep.Consumed > 0 {
-		if _, derr := op.InFlight.Discard(n); derr != nil {
-			err = errors.Join(err, derr)
-		}
-	}
-	return rep, err
+	return t.Run(ctx)
 }
 
 // Sendfile moves n bytes of a file from off on, or all to its end if that is nearer, and returns how many. The file's own

@@ -23,6 +23,7 @@ func CopyBoth(ctx context.Context, a, b io.ReadWriter, opts ...Option) (forward,
 	back := NewTransfer(a, b, append(opts[:len(opts):len(opts)], WithHalfClose(), forwardOnly)...)
 	idle := there.idle
 	there.idle, back.idle = 0, 0
+	there.interruptible, back.interruptible = true, true
 	if idle > 0 && there.bad == nil {
 		defer every(max(idle/8, time.Millisecond), bothIdle(there, back))()
 	}

@@ -7,10 +7,10 @@ import "io"
 // edge is a descriptor, of which there is no use without splice: the standard library's Read and Write do all there is.
 type edge struct{}
 
-func edgeOf(any) *edge         { return nil }
-func (*edge) close()           {}
-func (*edge) interrupt()       {}
-func (*edge) resume()          {}
+func edgeOf(any) *edge          { return nil }
+func (*edge) close()            {}
+func (*edge) interrupt()        {}
+func (*edge) resume()           {}
 func refuseDatagrams(any) error { return nil }
 
 // steps has nothing to hold.

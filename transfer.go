@@ -23,7 +23,12 @@ type Transfer struct {
 
 	teed    []atomic.Int64 // bytes that each further sink has taken
 	pace    pace
+	first *Pipe // of a Resume: what was in flight
+
+	interruptible bool // something may stop it before its end
+
 	stopped atomic.Pointer[error] // why it was interrupted
+	done    chan struct{}         // closed when it has been
 
 	mu   sync.Mutex    // guards ends; never held while bytes move
 	ends []interrupter // what a wait of this transfer may be at; the caller's again when it is over
@@ -37,7 +42,7 @@ type interrupter interface {
 
 // NewTransfer prepares a transfer. [Transfer.Run] tells of options that make no sense.
 func NewTransfer(dst io.Writer, src io.Reader, opts ...Option) *Transfer {
-	t := &Transfer{dst: dst, src: src, options: options{limit: -1}}
+	t := &Transfer{dst: dst, src: src, options: options{limit: -1}, done: make(chan struct{})}
 	for _, opt := range opts {
 		opt(&t.options)
 	}
@@ -93,6 +98,8 @@ func (t *Transfer) check() error {
 		return opErr("copy", SideSource, "", fmt.Errorf("no source: %w", syscall.EINVAL))
 	case t.dst == nil:
 		return opErr("copy", SideSink, "", fmt.Errorf("no sink: %w", syscall.EINVAL))
+	case t.first != nil && len(t.tees) > 0:
+		return opErr("copy", SideSink, "", fmt.Errorf("a Resume has one sink: %w", syscall.EINVAL))
 	}
 	for i, w := range t.tees {
 		if w == nil {
@@ -135,6 +142,7 @@ func (t *Transfer) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return opErr("copy", SidePipe, "", context.Cause(ctx))
 	}
+	t.interruptible = t.interruptible || ctx.Done() != nil || t.idle > 0
 	c := newCarriage(t)
 	defer c.close()
 	t.arm(c.ends())
@@ -215,7 +223,10 @@ func (t *Transfer) interruptLocked() {
 
 // stop interrupts the transfer. The first cause is the one that is told.
 func (t *Transfer) stop(cause error) {
-	t.stopped.CompareAndSwap(nil, &cause)
+	if !t.stopped.CompareAndSwap(nil, &cause) {
+		return
+	}
+	close(t.done)
 	t.pace.interrupt()
 	t.mu.Lock()
 	defer t.mu.Unlock()
