@@ -2,6 +2,14 @@ package kernel
 
 import "golang.org/x/sys/unix"
 
+// Sendfile is sendfile(2): it copies up to n bytes from the file in to out, which is anything that can be written to but
+// a file opened with O_APPEND (EINVAL, even for n = 0). It reads at *off and advances that, or at the file's own position
+// if off is nil. It returns 0 at the end of the file, and may return less than n at any time.
+//
+// It obeys the O_NONBLOCK of out, and of nothing else: a blocking socket is waited for. The pipe between the two is the
+// kernel's own: when out fails, what was in it is dropped and the position of in set back, so that the count and *off
+// are what out has taken. That pipe is charged to the user like any other, so ENOMEM may mean that its budget is gone.
+// An in that is a pipe or a socket is EINVAL, a pipe with an offset ESPIPE.
 func Sendfile(out, in int, off *int64, n int) (int, error) {
 	for {
 		m, err := unix.Sendfile(out, in, off, min(n, MaxTransfer))
@@ -9,27 +17,5 @@ func Sendfile(out, in int, off *int64, n int) (int, error) {
 			continue
 		}
 		return max(m, 0), err
-	}
-}
-
-func CopyFileRange(out int, outOff *int64, in int, inOff *int64, n int) (int, error) {
-	for {
-		m, err := unix.CopyFileRange(in, inOff, out, outOff, min(n, MaxTransfer), 0)
-		if err == unix.EINTR {
-			continue
-		}
-		return max(m, 0), err
-	}
-}
-
-// SendMore is send(2) with MSG_MORE: what follows at once goes into the same packet. What does not follow is sent all the
-// same, 200 ms later.
-func SendMore(fd int, b []byte) (int, error) {
-	for {
-		n, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
-		if err == unix.EINTR {
-			continue
-		}
-		return max(n, 0), err
 	}
 }
