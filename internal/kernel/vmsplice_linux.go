@@ -6,11 +6,11 @@ import "golang.org/x/sys/unix"
 // many bytes fitted. With the read end it copies out of the pipe into b. flags are SPLICE_F_*.
 //
 // b must not lie on the Go heap: nothing tells when the pipe, and every pipe teed from it, has let go of the pages, and
-// until then what is written there shows in them. Only memory of mmap that is unmapped, never reused, is safe; the kernel
-// holds on to the pages by itself. SPLICE_F_GIFT is no promise of anything.
+// until then what is written there shows in them. Only memory of mmap that is unmapped, never reused, is safe; the
+// kernel holds on to the pages by itself. SPLICE_F_GIFT is no promise of anything.
 //
-// SPLICE_F_NONBLOCK alone counts, the pipe's O_NONBLOCK does not (Linux 6.18). It waits for the first slot only. What is no
-// pipe is EBADF, and b empty is 0 before anything is looked at.
+// SPLICE_F_NONBLOCK alone counts, the pipe's O_NONBLOCK does not (Linux 6.18). It waits for the first slot only. What
+// is no pipe is EBADF, and b empty is 0 before anything is looked at.
 func Vmsplice(pipe int, b []byte, flags int) (int, error) {
 	if len(b) == 0 {
 		return 0, nil

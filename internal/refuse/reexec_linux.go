@@ -16,15 +16,15 @@ import (
 const inChild = "PENSTOCK_REFUSED_TEST"
 
 // Reexec runs the calling test a second time, in a process of its own in which the system calls named fail with errno.
-// It returns true there, and false here, when that process is done: then the test has nothing more to do, and fails or is
-// skipped if it did or was there.
+// It returns true there, and false here, when that process is done: then the test has nothing more to do, and fails or
+// is skipped if it did or was there.
 //
 //	if !refuse.Reexec(t, syscall.EPERM, "splice", "tee") {
 //		return
 //	}
 //
-// It skips the test by name where no filter can be installed. It may be called in a subtest, but then everything that comes
-// before it runs in both.
+// It skips the test by name where no filter can be installed. What comes before it, in the test and in those that it is
+// a subtest of, runs in both. With no calls it is a process of the test's own, in which nothing fails.
 func Reexec(t *testing.T, errno syscall.Errno, calls ...string) bool {
 	t.Helper()
 	if os.Getenv(inChild) == t.Name() {
@@ -39,9 +39,9 @@ func Reexec(t *testing.T, errno syscall.Errno, calls ...string) bool {
 	return false
 }
 
-// Run runs those tests of the same binary whose names match pattern in a process in which the system calls named fail with
-// errno, and fails or succeeds as they do; but that some are skipped is theirs to know. It must not be called by a test
-// that it would run.
+// Run runs those tests of the same binary whose names match pattern in a process in which the system calls named fail
+// with errno, and fails or succeeds as they do; that some are skipped is theirs to know. It must not be called by a
+// test that it would run.
 func Run(t *testing.T, pattern string, errno syscall.Errno, calls ...string) {
 	t.Helper()
 	if !Reexec(t, errno, calls...) {
