@@ -20,7 +20,7 @@ func (c *carriage) betweenPipes() (done bool, err error) {
 		path, why := sink.Path(src)
 		c.t.meter.take(&way{path, why})
 		return true, c.outOfPipe(sink, src)
-	case in:
+	case in && !c.abandons(): // a Read that is left behind wants a buffer that is
 		source := SourceOf(c.src)
 		path, why := source.Path(dst)
 		c.t.meter.take(&way{path, why})
@@ -36,11 +36,16 @@ func (c *carriage) outOfPipe(sink stepper, src Conduit) error {
 		if n == 0 {
 			return err
 		}
-		held, err := waiting(c, SideSource, func(flags Flags) (int, error) { return src.available(context.Background(), flags) })
+		held, err := waiting(c, SideSource, true, func(flags Flags) (int, error) {
+			return src.available(context.Background(), flags)
+		})
 		if err != nil {
 			return c.sourceError(err)
 		}
-		m, err := waiting(c, SideSink, func(flags Flags) (int, error) { return sink.step(src, min(n, held), flags) })
+		m, err := waiting(c, SideSink, sink.Polls(), func(flags Flags) (int, error) {
+			return sink.step(src, min(n, held), flags)
+		})
+		c.t.called()
 		c.across(m)
 		if err != nil && err != error(errPipeWouldBlock) { // another reader was faster
 			return c.sideError(SideSink, err)
@@ -54,11 +59,16 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 		if n == 0 {
 			return err
 		}
-		_, err = waiting(c, SideSink, func(flags Flags) (int, error) { return 0, dst.room(context.Background(), flags) })
+		_, err = waiting(c, SideSink, true, func(flags Flags) (int, error) {
+			return 0, dst.room(context.Background(), flags)
+		})
 		if err != nil {
 			return c.opError(SideSink, err)
 		}
-		m, err := waiting(c, SideSource, func(flags Flags) (int, error) { return source.SpliceRead(dst, n, flags) })
+		m, err := waiting(c, SideSource, source.Polls(), func(flags Flags) (int, error) {
+			return source.SpliceRead(dst, n, flags)
+		})
+		c.t.called()
 		c.across(m)
 		switch {
 		case err == io.EOF:
@@ -75,12 +85,14 @@ func (c *carriage) across(n int) {
 	c.gave(c.outs[0], n, c.t.meter.now.Load().path)
 }
 
-// waiting does something without waiting, and if that cannot be done waits, and says for whom.
-func waiting(c *carriage, side Side, do func(Flags) (int, error)) (int, error) {
-	n, err := do(NonBlock)
-	c.t.called()
-	if n > 0 || !errors.Is(err, ErrWouldBlock) || err == error(errPipeWouldBlock) {
-		return n, err
+// waiting does something without waiting, and if that cannot be done waits, and says for whom. What cannot be tried may
+// always wait.
+func waiting(c *carriage, side Side, polls bool, do func(Flags) (int, error)) (int, error) {
+	if polls {
+		n, err := do(NonBlock)
+		if n > 0 || !errors.Is(err, ErrWouldBlock) || err == error(errPipeWouldBlock) {
+			return n, err
+		}
 	}
 	c.t.wait(side)
 	defer c.t.going()

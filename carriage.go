@@ -110,14 +110,6 @@ func (c *carriage) close() {
 	for _, settle := range c.settle {
 		settle(taken)
 	}
-	if c.in != nil {
-		c.in.close()
-	}
-	for _, o := range c.outs {
-		if o.edge != nil {
-			o.edge.close()
-		}
-	}
 }
 
 // carry moves everything.

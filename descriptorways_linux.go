@@ -124,13 +124,31 @@ func (f *fileRange) carry(c *carriage) (done bool, err error) {
 	}
 }
 
-// blame finds the side of an error of a call with two descriptors: those that only reading a file gives are the source's.
+// blame finds the side of an error of a call with two descriptors. EIO may be either file's: it is the source's if reading on
+// there gives it again.
 func (f *fileRange) blame(c *carriage, err error) error {
-	side := SideSink
-	if c.outs[0].edge.isSocket() && errors.Is(err, syscall.EIO) || errors.Is(err, errSourceClosed) {
-		side = SideSource
+	switch {
+	case errors.Is(err, errSourceClosed):
+		return c.opError(SideSource, closedFile(c.src, err))
+	case errors.Is(err, syscall.EIO) && f.unreadable():
+		return c.opError(SideSource, err)
+	default:
+		return c.opError(SideSink, closedFile(c.t.dst, err))
 	}
-	return c.opError(side, closedFile(c.t.dst, err))
+}
+
+func (f *fileRange) unreadable() bool {
+	var err error
+	cerr := f.file.raw.Control(func(fd uintptr) {
+		at := int64(0)
+		if f.off != nil {
+			at = *f.off
+		} else if at, err = unix.Seek(int(fd), 0, io.SeekCurrent); err != nil {
+			return
+		}
+		_, err = unix.Pread(int(fd), make([]byte, 1), at)
+	})
+	return err != nil || cerr != nil
 }
 
 // Of two descriptors in one call, the one that was closed.

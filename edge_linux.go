@@ -3,13 +3,13 @@ package penstock
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/penstock-io/penstock/internal/kernel"
+	"github.com/penstock-io/penstock/internal/park"
 )
 
 // edge is a descriptor at an end of a transfer: what it is, how it is waited for, and whether it can be spliced.
@@ -18,9 +18,10 @@ type edge struct {
 	what string // in words
 	mode uint32 // S_IFSOCK and so on
 
-	polls   bool   // the runtime's poller waits for it
-	moved   bool   // splice has moved something here: its errors are errors
-	refused string // why splice is no way here; empty as long as it may be one
+	polls   bool        // the runtime's poller waits for it
+	waiter  park.Waiter // and this where that cannot
+	moved   bool        // splice has moved something here: its errors are errors
+	refused string      // why splice is no way here; empty as long as it may be one
 }
 
 // edgeOf returns the edge of what is a bare descriptor, nil for anything else.
@@ -59,9 +60,8 @@ func (e *edge) isFIFO() bool   { return e.mode == unix.S_IFIFO }
 // waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
 func (e *edge) blocks() bool { return !e.polls && !e.isFile() && !e.isFIFO() }
 
-func (e *edge) close()     {}
-func (e *edge) interrupt() {}
-func (e *edge) resume()    {}
+func (e *edge) interrupt() { e.waiter.Interrupt() }
+func (e *edge) resume()    { e.waiter.Resume() }
 
 // refuse takes an error that may mean that splice is no way here, and tells whether it does. It does not once splice has
 // moved something.
@@ -74,44 +74,32 @@ func (e *edge) refuse(err error) bool {
 }
 
 // awaitReadable waits for a descriptor that the runtime's poller does not know, in a thread of its own.
-func (e *edge) awaitReadable(fd int) error {
+func (e *edge) awaitReadable(fd int) error { return e.await(fd, park.Readable) }
+
+// awaitWritable waits until a page can be written.
+func (e *edge) awaitWritable(fd int) error { return e.await(fd, park.Writable) }
+
+func (e *edge) await(fd int, events park.Events) error {
 	if e.isFile() {
 		return nil
 	}
-	return kernel.WaitReadable(fd)
+	err := e.waiter.Wait(fd, events)
+	if errors.Is(err, park.ErrInterrupted) {
+		err = os.ErrDeadlineExceeded // as the runtime's poller has it
+	}
+	return err
 }
 
-func (e *edge) awaitWritable(fd int) error {
-	if e.isFile() {
-		return nil
+// isDatagram tells whether a file is a socket, but no stream.
+func isDatagram(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false // closed: its own Read or Write says so
 	}
-	return kernel.WaitWritable(fd)
-}
-
-var errDatagrams = errors.New("a datagram socket has messages, and no stream: a short read would lose their ends")
-
-// refuseDatagrams looks for what is a socket, but no stream.
-func refuseDatagrams(v any) error {
-	switch v := v.(type) {
-	case *net.UDPConn, *net.IPConn:
-		return errDatagrams
-	case *net.UnixConn:
-		if a := v.LocalAddr(); a != nil && a.Network() != "unix" {
-			return errDatagrams
-		}
-	case *os.File:
-		raw, err := v.SyscallConn()
-		if err != nil {
-			return nil // closed: its own Read or Write says so
-		}
-		var kind int
-		var kerr error
-		err = raw.Control(func(fd uintptr) {
-			kind, kerr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
-		})
-		if err == nil && kerr == nil && kind != unix.SOCK_STREAM {
-			return errDatagrams
-		}
-	}
-	return nil
+	var kind int
+	var kerr error
+	err = raw.Control(func(fd uintptr) {
+		kind, kerr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
+	})
+	return err == nil && kerr == nil && kind != unix.SOCK_STREAM
 }

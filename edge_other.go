@@ -2,19 +2,21 @@
 
 package penstock
 
-import "io"
+import (
+	"io"
+	"os"
+)
 
 // edge is a descriptor, of which there is no use without splice: the standard library's Read and Write do all there is.
 type edge struct{}
 
 func edgeOf(any) *edge          { return nil }
-func (*edge) close()            {}
 func (*edge) interrupt()        {}
 func (*edge) resume()           {}
-func refuseDatagrams(any) error { return nil }
+func isDatagram(*os.File) bool  { return false }
 
-// steps has nothing to hold.
-type steps struct{}
+// steps is what a header needs.
+type steps struct{ more bool }
 
 func (c *carriage) letGo()                      { c.letGoBuffer() }
 func (c *carriage) inPipe() bool                { return false }

@@ -21,8 +21,8 @@ type Transfer struct {
 
 	claimed, started atomic.Bool // Run has been called, and the meter can be read
 
-	teed    []atomic.Int64 // bytes that each further sink has taken
-	pace    pace
+	teed  []atomic.Int64 // bytes that each further sink has taken
+	pace  pace
 	first *Pipe // of a Resume: what was in flight
 
 	interruptible bool // something may stop it before its end
