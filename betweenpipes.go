@@ -9,7 +9,7 @@ import (
 // betweenPipes carries the bytes where an end is a pipe of either backing already, as [Splice] does. Nothing is ever in
 // flight then: what the sink has not taken is still in the source, or in the pipe that is the sink.
 func (c *carriage) betweenPipes() (done bool, err error) {
-	if len(c.outs) > 1 || c.t.noSplice || c.t.stable || c.ahead != nil {
+	if len(c.outs) > 1 || c.t.noSplice || c.t.stable {
 		return false, nil // the pipe is read and written like anything else
 	}
 	src, out := bare(c.src)
@@ -17,13 +17,9 @@ func (c *carriage) betweenPipes() (done bool, err error) {
 	switch {
 	case out:
 		sink := SinkOf(c.t.dst).(stepper)
-		path, why := sink.Path(src)
-		c.t.meter.take(&way{path, why})
 		return true, c.outOfPipe(sink, src)
 	case in && !c.abandons(): // a Read that is left behind wants a buffer that is
 		source := SourceOf(c.src)
-		path, why := source.Path(dst)
-		c.t.meter.take(&way{path, why})
 		return true, c.intoPipe(dst, source)
 	default:
 		return false, nil
@@ -46,6 +42,7 @@ func (c *carriage) outOfPipe(sink stepper, src Conduit) error {
 			return sink.step(src, min(n, held), flags)
 		})
 		c.t.called()
+		c.taking(sink.Path(src))
 		c.across(m)
 		if err != nil && err != error(errPipeWouldBlock) { // another reader was faster
 			return c.sideError(SideSink, err)
@@ -69,6 +66,7 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 			return source.SpliceRead(dst, n, flags)
 		})
 		c.t.called()
+		c.taking(source.Path(dst))
 		c.across(m)
 		switch {
 		case err == io.EOF:
@@ -76,6 +74,13 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 		case err != nil && err != error(errPipeWouldBlock): // another writer was faster
 			return c.sideError(SideSource, err)
 		}
+	}
+}
+
+// taking notes the way, which is another once the first has been refused.
+func (c *carriage) taking(path Path, why string) {
+	if now := c.t.meter.now.Load(); now == nil || now.path != path {
+		c.t.meter.take(&way{path, why})
 	}
 }
 

@@ -120,8 +120,8 @@ func (c *carriage) carry() error {
 	if err := c.carryHead(); err != nil {
 		return err
 	}
-	if c.left == 0 {
-		return nil
+	if err := c.carryAhead(); err != nil || c.left == 0 {
+		return err
 	}
 	if done, err := c.betweenPipes(); done || err != nil {
 		return err
@@ -189,11 +189,6 @@ func (c *carriage) take(n int) (int, error) {
 	if err := c.failed; err != nil {
 		c.failed = nil
 		return 0, err
-	}
-	if c.ahead != nil {
-		if m := c.takeAhead(n); m > 0 {
-			return m, nil
-		}
 	}
 	if c.in != nil {
 		return c.takeDescriptor(n)
@@ -385,6 +380,28 @@ func (c *carriage) carryFirst() error {
 	}
 	return err
 }
+
+// carryAhead delivers what was read ahead of the source.
+func (c *carriage) carryAhead() error {
+	for c.ahead != nil && c.ahead.Buffered() > 0 {
+		n, err := c.allow(largeChunk)
+		if n == 0 {
+			return err
+		}
+		space := c.space()
+		n, _ = c.ahead.Read(space[:min(n, len(space), c.ahead.Buffered())]) // of what it holds it tells no error
+		c.t.meter.take(wayAhead)
+		c.bytes = space[:n]
+		c.took(n)
+		if err := c.deliver(); err != nil {
+			return err
+		}
+	}
+	c.letGo()
+	return nil
+}
+
+var wayAhead = &way{PathReadWrite, "what a bufio.Reader had read ahead"}
 
 // carryHead delivers the header. It is in hand from the beginning, so that what is not delivered of it is in flight. Where
 // the source's bytes follow at once the socket is told so, and sends them in one packet.

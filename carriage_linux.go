@@ -334,7 +334,11 @@ func (c *carriage) give(o *outlet, p *KernelPipe, n int) int {
 	if c.moved > 0 {
 		c.gave(o, c.moved, c.splicePath())
 	}
-	if err != nil && (c.moved > 0 || !o.edge.refuse(err)) {
+	switch {
+	case err == nil:
+	case c.moved == 0 && o.edge.refuse(err):
+		c.t.meter.take(c.wayOf(PathReadWrite))
+	default:
 		o.err = closedFile(o.w, err)
 	}
 	if c.moved > 0 {

@@ -20,7 +20,7 @@ const fileChunk = 4 << 20
 // byDescriptor takes such a way if there is one, and tells whether that carried everything. It is given up only before
 // it has moved anything.
 func (c *carriage) byDescriptor() (done bool, err error) {
-	if len(c.outs) > 1 || c.t.noSplice || c.ahead != nil || c.outs[0].edge == nil {
+	if len(c.outs) > 1 || c.t.noSplice || c.outs[0].edge == nil {
 		return false, nil
 	}
 	in, out := c.in, c.outs[0].edge
@@ -32,7 +32,7 @@ func (c *carriage) byDescriptor() (done bool, err error) {
 		return false, nil
 	case c.t.stable:
 		return false, nil
-	case in.isFile():
+	case in.isFile() && !out.isFIFO():
 		f := fileRange{file: in}
 		return f.carry(c)
 	case in.isFIFO() || out.isFIFO():

@@ -42,6 +42,8 @@ func edgeOf(v any) *edge {
 		return nil // closed: its own Read or Write says so
 	}
 	switch e.mode {
+	case unix.S_IFSOCK:
+		e.what = socketKind(raw)
 	case unix.S_IFIFO:
 		e.what = "FIFO"
 	case unix.S_IFCHR:
@@ -50,6 +52,19 @@ func edgeOf(v any) *edge {
 		e.what = "block device"
 	}
 	return e
+}
+
+func socketKind(raw syscall.RawConn) (what string) {
+	what = "socket"
+	_ = raw.Control(func(fd uintptr) { // if it is closed now, its use says so
+		switch family, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN); family {
+		case unix.AF_INET, unix.AF_INET6:
+			what = "TCP socket"
+		case unix.AF_UNIX:
+			what = "Unix socket"
+		}
+	})
+	return what
 }
 
 func (e *edge) isFile() bool   { return e.mode == unix.S_IFREG || e.mode == unix.S_IFBLK }

@@ -10,10 +10,10 @@ import (
 // edge is a descriptor, of which there is no use without splice: the standard library's Read and Write do all there is.
 type edge struct{}
 
-func edgeOf(any) *edge          { return nil }
-func (*edge) interrupt()        {}
-func (*edge) resume()           {}
-func isDatagram(*os.File) bool  { return false }
+func edgeOf(any) *edge         { return nil }
+func (*edge) interrupt()       {}
+func (*edge) resume()          {}
+func isDatagram(*os.File) bool { return false }
 
 // steps is what a header needs.
 type steps struct{ more bool }

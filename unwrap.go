@@ -41,22 +41,6 @@ type aheadReader interface {
 	Buffered() int
 }
 
-// takeAhead gets into the hand what was read ahead; nothing once that is used up.
-func (c *carriage) takeAhead(n int) int {
-	space := c.space()
-	m, _ := c.ahead.Read(space[:min(n, len(space), c.ahead.Buffered())]) // of what it holds it tells no error
-	if m == 0 {
-		c.ahead = nil
-		c.letGoBuffer()
-		return 0
-	}
-	c.t.meter.take(wayAhead)
-	c.bytes = space[:m]
-	return m
-}
-
-var wayAhead = &way{PathReadWrite, "what a bufio.Reader had read ahead"}
-
 // underBufio returns the connection or file that a bufio.Reader reads from, nil if it is neither. The bufio.Reader itself
 // goes on where the transfer ends: its buffer is empty then.
 //
