@@ -2,8 +2,6 @@ package penstock
 
 import (
 	"context"
-	"errors"
-	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -11,21 +9,37 @@ import (
 	"time"
 
 	"github.com/penstock-io/penstock/internal/kernel"
+	"github.com/penstock-io/penstock/internal/park"
 )
 
 // end is one descriptor of a pipe, with the count of calls that are using its number.
 //
 // Its state counts calls in progress; endClosed is added by close. Whoever brings the state to endClosed alone closes
 // the descriptor, so that its number is never given to somebody else while a call still uses it.
+//
+// Every call tries first and waits only when it would block: in the runtime's poller, or, where the description blocks
+// and is not ours alone, in a thread. Whoever can be interrupted by a context waits for the lookout, which waits for all
+// of them.
 type end struct {
-	fd    int
+	fd     int
+	out    bool // the write end
+	absent bool // a pipe was adopted without this end
+	blocks bool // reads and writes of the description block, and others share it
+
 	state atomic.Int64
 	gone  sync.Once
 
+	deadline atomic.Pointer[time.Time] // nil is none
+
 	// file is made when somebody first waits on this end, not before: the runtime's poller is told of every change
 	// of a registered pipe, and a pipe that is only spliced through would wake it with each chunk for nobody.
-	file  atomic.Pointer[os.File]
-	birth sync.Mutex
+	file atomic.Pointer[os.File]
+	raw  syscall.RawConn // the file's; nil if the runtime's poller does not take it
+
+	waiter park.Waiter // waits where the runtime's poller does not
+
+	mu   sync.Mutex // guards the making of file, raw and look; and a deadline against close, which is one for good
+	look *lookout   // the wait in progress that is shared
 }
 
 const endClosed = 1 << 32
@@ -44,28 +58,42 @@ func (e *end) leave() {
 	}
 }
 
+// closed tells whether the end is, or was never there.
+func (e *end) closed() bool { return e.state.Load()&endClosed != 0 }
+
+// whyClosed is the error of a call that could not enter.
+func (e *end) whyClosed() error {
+	if e.absent {
+		return syscall.EBADF
+	}
+	return os.ErrClosed
+}
+
 func (e *end) close() error {
 	for {
 		s := e.state.Load()
 		if s&endClosed != 0 {
-			return os.ErrClosed
+			return e.whyClosed()
 		}
 		if e.state.CompareAndSwap(s, s|endClosed) {
 			break
 		}
 	}
+	e.mu.Lock()
 	if f := e.file.Load(); f != nil {
 		_ = f.SetDeadline(past) // wake those who wait; the last of them closes
 	}
+	e.waiter.Close()
+	e.mu.Unlock()
 	if e.state.Load() == endClosed {
 		e.destroy()
 	}
 	return nil
 }
 
-// closeOnce is close for whom it does not matter that the end was closed already.
+// closeOnce is close for whom it does not matter that the end was closed already, or was never there.
 func (e *end) closeOnce() error {
-	if err := e.close(); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := e.close(); err != nil && err != e.whyClosed() {
 		return err
 	}
 	return nil
@@ -81,86 +109,219 @@ func (e *end) destroy() {
 	})
 }
 
-// promote returns the end as a file of the runtime's poller. Precondition: the caller has entered.
-func (e *end) promote() *os.File {
-	e.birth.Lock()
-	defer e.birth.Unlock()
+// promote returns the end as the runtime's poller knows it, or nil if that cannot wait for it. Precondition: the caller
+// has entered.
+func (e *end) promote() syscall.RawConn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.promoteLocked()
+}
+
+func (e *end) promoteLocked() syscall.RawConn {
+	if e.blocks {
+		return nil
+	}
 	f := e.file.Load()
 	if f == nil {
 		f = os.NewFile(uintptr(e.fd), "pipe")
+		if raw, err := f.SyscallConn(); err == nil && f.SetDeadline(time.Time{}) == nil { // else epoll has refused it
+			e.raw = raw
+		}
 		e.file.Store(f)
 	}
-	if e.state.Load()&endClosed != 0 {
+	if e.closed() {
 		_ = f.SetDeadline(past)
 	}
-	return f
+	return e.raw
 }
 
+// setDeadline sets what ends waits on this end, and calls to come.
 func (e *end) setDeadline(t time.Time) error {
 	if _, ok := e.enter(); !ok {
-		return os.ErrClosed
+		return e.whyClosed()
 	}
 	defer e.leave()
-	return e.promote().SetDeadline(t)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed() { // close has set the last one
+		return e.whyClosed()
+	}
+	if t.IsZero() {
+		e.deadline.Store(nil)
+	} else {
+		e.deadline.Store(&t)
+	}
+	e.waiter.SetDeadline(t) // a Peek for more than there is waits there
+	if e.promoteLocked() != nil {
+		return e.file.Load().SetDeadline(t)
+	}
+	return nil
 }
 
-// do tries the bare call, and waits in the poller only when it would block.
-func (e *end) do(b []byte, try func(int, []byte) (int, error), wait func(*os.File, []byte) (int, error)) (int, error) {
+// overdue tells whether the deadline has passed.
+func (e *end) overdue() bool {
+	t := e.deadline.Load()
+	return t != nil && !time.Now().Before(*t)
+}
+
+// do tries a call that does not wait, and again whenever the end has become ready, until it does not say EAGAIN. With
+// NonBlock it tries once.
+func (e *end) do(ctx context.Context, flags Flags, try func(fd int) (int, error)) (int, error) {
 	fd, ok := e.enter()
 	if !ok {
-		return 0, os.ErrClosed
+		return 0, e.whyClosed()
 	}
 	defer e.leave()
-	if e.file.Load() == nil {
-		n, err := try(fd, b)
-		if err != syscall.EAGAIN {
+	for {
+		if e.overdue() {
+			return 0, os.ErrDeadlineExceeded
+		}
+		if e.closed() { // by now
+			return 0, e.whyClosed()
+		}
+		n, err := try(fd)
+		if err != syscall.EAGAIN || flags&NonBlock != 0 {
+			return n, err
+		}
+		if err := e.wait(ctx, fd); err != nil {
 			return n, err
 		}
 	}
-	n, err := wait(e.promote(), b)
-	if err != nil && err != io.EOF {
-		if e.state.Load()&endClosed != 0 {
-			return n, os.ErrClosed
-		}
-		if cause := (*os.PathError)(nil); errors.As(err, &cause) {
-			err = cause.Err
-		}
-	}
-	return n, err
 }
 
-// await waits in the poller until the end is ready. A context that is done ends it with its cause.
-func (e *end) await(ctx context.Context, wait func(syscall.RawConn, func(uintptr) bool) error, ready func(fd int) bool) error {
+// read is a read(2) that does not wait.
+func (e *end) read(fd int, b []byte) (int, error) {
+	if e.blocks {
+		return kernel.ReadNow(fd, b)
+	}
+	return kernel.Read(fd, b)
+}
+
+// write is a write(2) that does not wait.
+func (e *end) write(fd int, b []byte) (int, error) {
+	if e.blocks {
+		return kernel.WriteNow(fd, [][]byte{b})
+	}
+	return kernel.Write(fd, b)
+}
+
+// writev is a writev(2) that does not wait.
+func (e *end) writev(fd int, views [][]byte) (int, error) {
+	if e.blocks {
+		return kernel.WriteNow(fd, views)
+	}
+	return kernel.Writev(fd, views)
+}
+
+// ready only looks whether a call would not wait.
+func (e *end) ready(fd int) bool {
+	if e.out {
+		return kernel.Writable(fd)
+	}
+	return kernel.Readable(fd)
+}
+
+// await waits until the end is ready. A context that is done ends it with its cause.
+func (e *end) await(ctx context.Context) error {
 	fd, ok := e.enter()
 	if !ok {
-		return os.ErrClosed
+		return e.whyClosed()
 	}
 	defer e.leave()
-	if ready(fd) {
+	if e.ready(fd) {
 		return nil
 	}
-	f := e.promote()
-	if ctx.Done() != nil { // a deadline of one's own to interrupt, and not everybody's
-		own, err := kernel.Dup(fd)
-		if err != nil {
-			return err
+	return e.wait(ctx, fd)
+}
+
+// wait is await for who has looked. Precondition: the caller has entered.
+func (e *end) wait(ctx context.Context, fd int) error {
+	if ctx.Done() == nil {
+		return e.poll(ctx, fd)
+	}
+	if e.promote() == nil {
+		return e.poll(ctx, fd) // a thread is not left behind
+	}
+	l := e.lookOut(fd)
+	select {
+	case <-l.over:
+		return l.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// poll waits, and in the runtime's poller without regard to the context. Precondition: the caller has entered.
+func (e *end) poll(ctx context.Context, fd int) (err error) {
+	if raw := e.promote(); raw != nil {
+		err = e.parkIn(raw, func() bool { return e.ready(fd) })
+	} else {
+		events := park.Readable
+		if e.out {
+			events = park.Writable
 		}
-		f = os.NewFile(uintptr(own), "pipe")
-		defer f.Close()
+		err = e.waiter.WaitContext(ctx, fd, events)
 	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	interrupted := interruptible(ctx,
-		func() { _ = f.SetDeadline(past) },
-		func() { _ = f.SetDeadline(time.Time{}) },
-		func() { err = wait(raw, func(fd uintptr) bool { return ready(int(fd)) }) })
-	if interrupted && err != nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil && e.state.Load()&endClosed != 0 {
-		return os.ErrClosed
+	if err != nil && e.closed() {
+		return e.whyClosed()
 	}
 	return err
+}
+
+// parkIn waits in the runtime's poller until ready says so, which is asked again at each change.
+func (e *end) parkIn(raw syscall.RawConn, ready func() bool) error {
+	park := raw.Read
+	if e.out {
+		park = raw.Write
+	}
+	return park(func(uintptr) bool { return ready() })
+}
+
+// lookout is one wait on behalf of all who may leave before it ends.
+type lookout struct {
+	over chan struct{}
+	err  error // why it ended, if not because the end is ready
+}
+
+// lookOut returns the wait in progress, or begins one. It goes on until the end is ready, overdue or closed, whoever
+// leaves: a goroutine for each end at most. Precondition: the caller has entered.
+func (e *end) lookOut(fd int) *lookout {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.look != nil {
+		return e.look
+	}
+	l := &lookout{over: make(chan struct{})}
+	e.look = l
+	e.state.Add(1) // the goroutine has entered, too
+	go func() {
+		defer e.leave()
+		l.err = e.poll(context.Background(), fd)
+		e.mu.Lock()
+		e.look = nil
+		e.mu.Unlock()
+		close(l.over)
+	}()
+	return l
+}
+
+// signal returns a channel that is closed as soon as a call would not wait.
+func (e *end) signal() <-chan struct{} {
+	fd, ok := e.enter()
+	if !ok {
+		return closedChan
+	}
+	defer e.leave()
+	if e.overdue() || e.ready(fd) {
+		return closedChan
+	}
+	return e.lookOut(fd).over
+}
+
+// reset takes the deadline back, and tells whether the end is as new: open, and used by nobody.
+func (e *end) reset() bool {
+	if e.deadline.Load() != nil && e.setDeadline(time.Time{}) != nil {
+		return false
+	}
+	return e.state.Load() == 0
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // KernelPipe is pipe(2) with splice and tee, which only Linux has. Elsewhere none can be made, and [Pipe] serves.
-type KernelPipe struct{}
+type KernelPipe struct{ lease lease }
 
 var (
 	_ Conduit = (*KernelPipe)(nil)
@@ -22,14 +22,30 @@ func NewKernelPipe(int) (*KernelPipe, error) { return nil, errNotLinux }
 
 // The verbs of a pipe that cannot exist.
 
-func (*KernelPipe) Read([]byte) (int, error)          { return 0, errNotLinux }
-func (*KernelPipe) Write([]byte) (int, error)         { return 0, errNotLinux }
+func (*KernelPipe) Read([]byte) (int, error)  { return 0, errNotLinux }
+func (*KernelPipe) Write([]byte) (int, error) { return 0, errNotLinux }
+func (*KernelPipe) ReadContext(context.Context, []byte) (int, error) {
+	return 0, errNotLinux
+}
+
+func (*KernelPipe) WriteContext(context.Context, []byte) (int, error) {
+	return 0, errNotLinux
+}
+func (*KernelPipe) TryRead([]byte) (int, error)       { return 0, errNotLinux }
+func (*KernelPipe) TryWrite([]byte) (int, error)      { return 0, errNotLinux }
 func (*KernelPipe) Len() int                          { return 0 }
 func (*KernelPipe) Cap() int                          { return 0 }
+func (*KernelPipe) Slots() int                        { return 0 }
+func (*KernelPipe) Resize(int) error                  { return errNotLinux }
+func (*KernelPipe) Peek(int) ([]byte, error)          { return nil, errNotLinux }
 func (*KernelPipe) PeekInto([]byte) (int, error)      { return 0, errNotLinux }
 func (*KernelPipe) Discard(int) (int, error)          { return 0, errNotLinux }
 func (*KernelPipe) Close() error                      { return nil }
+func (*KernelPipe) CloseRead() error                  { return nil }
 func (*KernelPipe) CloseWrite() error                 { return nil }
+func (*KernelPipe) Readable() <-chan struct{}         { return closedChan }
+func (*KernelPipe) Writable() <-chan struct{}         { return closedChan }
+func (*KernelPipe) SetDeadline(time.Time) error       { return errNotLinux }
 func (*KernelPipe) SetReadDeadline(time.Time) error   { return errNotLinux }
 func (*KernelPipe) SetWriteDeadline(time.Time) error  { return errNotLinux }
 func (*KernelPipe) room(context.Context, Flags) error { return errNotLinux }
@@ -37,6 +53,8 @@ func (*KernelPipe) backing() string                   { return "kernel" }
 func (*KernelPipe) available(context.Context, Flags) (int, error) {
 	return 0, errNotLinux
 }
+func (*KernelPipe) measure() int                        { return 0 }
+func (*KernelPipe) asLent() bool                        { return false }
 func (*KernelPipe) readNow([]byte) (int, error)         { return 0, errNotLinux }
 func (*KernelPipe) writePages([][]byte) (int, error)    { return 0, errNotLinux }
 func spliceKernel(_, _ *KernelPipe, _ int) (int, error) { return 0, errNotLinux }

@@ -2,7 +2,10 @@ package penstock
 
 import (
 	"errors"
+	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -10,7 +13,7 @@ import (
 // capacity, used or not, against /proc/sys/fs/pipe-user-pages-soft of its user, who has 64 MiB in all unless the
 // administrator says otherwise. A Pool is safe for concurrent use.
 //
-// Invariant: a pipe in the pool is empty and has exactly the capacity it is filed under.
+// Invariant: a pipe in the pool is empty, open, used by nobody, and has exactly the capacity it is filed under.
 type Pool struct {
 	limit int // bytes of capacity, lent and idle together
 
@@ -19,7 +22,18 @@ type Pool struct {
 	idle   map[int]*shelf // by capacity
 	trim   *time.Timer    // runs while there are idle pipes
 	closed bool
-	denied time.Time // when the kernel gave less than was asked for: the user's budget is gone for a while
+
+	// When the kernel gave less than was asked for, and how much that was: the user's budget is gone for a while.
+	denied     time.Time
+	deniedSize int
+}
+
+// lease is what a pipe knows of the pool that lent it.
+type lease struct {
+	pool   *Pool // nil for a pipe that is of no pool; never changes once the pipe has been lent
+	size   int   // the capacity that it is filed under, and charged to the pool
+	lent   atomic.Bool
+	shared atomic.Bool // another process may have an end: it must never be lent to somebody else
 }
 
 // shelf is the idle pipes of one capacity; the last put back is the first lent, its slots being in the cache.
@@ -51,19 +65,30 @@ func NewPool(limit int) *Pool {
 	return &Pool{limit: limit, idle: make(map[int]*shelf)}
 }
 
-// Get lends an empty pipe of exactly size bytes of capacity, a power of two of pages. Its error is ErrNoKernelPipe
-// where none is to be had; the caller then does without. It does not wait.
+// defaultPool is the pool of what the package does on its own: side pipes, and the pipes between two that are none.
+var defaultPool = sync.OnceValue(func() *Pool { return NewPool(0) })
+
+// Get lends an empty pipe of exactly size bytes of capacity, a power of two of pages and else EINVAL. Its error is
+// ErrNoKernelPipe where none is to be had; the caller then does without. It does not wait.
 func (p *Pool) Get(size int) (*KernelPipe, error) {
+	if pages := size / os.Getpagesize(); pages <= 0 || pages*os.Getpagesize() != size || pages&(pages-1) != 0 {
+		return nil, &OpError{Op: "open", Side: SidePipe, Err: syscall.EINVAL}
+	}
 	p.mu.Lock()
 	if s := p.idle[size]; s != nil && len(s.pipes) > 0 {
 		kp := s.pop()
+		kp.lease.lent.Store(true)
 		p.mu.Unlock()
 		return kp, nil
 	}
-	evicted := p.makeRoomLocked(size)
-	ok := !p.closed && p.held+size <= p.limit && time.Since(p.denied) > deniedPause
+	denied := size >= p.deniedSize && p.deniedLocked()
+	ok := !p.closed && size <= p.limit && !denied
+	var evicted []*KernelPipe
 	if ok {
-		p.held += size
+		evicted = p.makeRoomLocked(size)
+		if ok = p.held+size <= p.limit; ok {
+			p.held += size
+		}
 	}
 	p.mu.Unlock()
 	for _, kp := range evicted {
@@ -73,19 +98,29 @@ func (p *Pool) Get(size int) (*KernelPipe, error) {
 		return nil, &OpError{Op: "open", Side: SidePipe, Err: ErrNoKernelPipe}
 	}
 	kp, err := NewKernelPipe(size)
+	refused := 0 // no pipe at all
 	if err == nil && kp.Cap() != size {
+		refused = size // smaller ones may still be had
 		kp.Close()
 		err = errors.New("the kernel granted less capacity than asked for")
 	}
 	if err != nil {
 		p.mu.Lock()
+		if !p.deniedLocked() || refused < p.deniedSize {
+			p.deniedSize = refused
+		}
 		p.denied = time.Now()
 		p.held -= size
 		p.mu.Unlock()
 		return nil, &OpError{Op: "open", Side: SidePipe, Err: errors.Join(ErrNoKernelPipe, err)}
 	}
+	kp.lease.pool, kp.lease.size = p, size
+	kp.lease.lent.Store(true)
 	return kp, nil
 }
+
+// deniedLocked tells whether the kernel refused something a moment ago.
+func (p *Pool) deniedLocked() bool { return time.Since(p.denied) <= deniedPause }
 
 // makeRoomLocked takes idle pipes of other capacities out of the pool until size would fit.
 func (p *Pool) makeRoomLocked(size int) (evicted []*KernelPipe) {
@@ -99,7 +134,9 @@ func (p *Pool) makeRoomLocked(size int) (evicted []*KernelPipe) {
 }
 
 // Put takes a pipe back. One with residue would corrupt its next user's stream: it is emptied, and if that fails
-// closed.
+// closed. Closed is, too, what has been resized, has an end closed, is in use by somebody still, has been passed to
+// another process, or was never this pool's. A pipe that is put back twice is the next user's already: the second Put
+// does nothing, unless it has been lent again in between.
 func (p *Pool) Put(kp *KernelPipe) {
 	held := kp.Len()
 	if held > 0 {
@@ -107,12 +144,26 @@ func (p *Pool) Put(kp *KernelPipe) {
 			held = kp.Len()
 		}
 	}
+	p.putBack(kp, held == 0)
+}
+
+// putEmpty is Put without asking the kernel, for who knows by count that the pipe is empty.
+func (p *Pool) putEmpty(kp *KernelPipe) { p.putBack(kp, true) }
+
+func (p *Pool) putBack(kp *KernelPipe, empty bool) {
+	if kp.lease.pool != p {
+		kp.Close() // never lent by this one, and so nobody else's
+		return
+	}
+	if !kp.lease.lent.CompareAndSwap(true, false) {
+		return
+	}
+	keep := empty && kp.asLent()
 	p.mu.Lock()
-	keep := !p.closed && held == 0
-	if keep {
+	if keep = keep && !p.closed; keep {
 		p.shelveLocked(kp)
 	} else {
-		p.held -= kp.Cap()
+		p.held -= kp.lease.size
 	}
 	p.mu.Unlock()
 	if !keep {
@@ -121,10 +172,10 @@ func (p *Pool) Put(kp *KernelPipe) {
 }
 
 func (p *Pool) shelveLocked(kp *KernelPipe) {
-	s := p.idle[kp.Cap()]
+	s := p.idle[kp.lease.size]
 	if s == nil {
 		s = new(shelf)
-		p.idle[kp.Cap()] = s
+		p.idle[kp.lease.size] = s
 	}
 	s.pipes = append(s.pipes, kp)
 	if p.trim == nil {
@@ -160,14 +211,14 @@ type PoolStats struct {
 	Limit  int
 	Held   int  // lent and idle
 	Idle   int  // not lent
-	Denied bool // the kernel refused a pipe its size a moment ago
+	Denied bool // the kernel refused a pipe, or its size, a moment ago
 }
 
 // Stats returns what the pool holds now.
 func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := PoolStats{Limit: p.limit, Held: p.held, Denied: time.Since(p.denied) <= deniedPause}
+	s := PoolStats{Limit: p.limit, Held: p.held, Denied: p.deniedLocked()}
 	for c, shelf := range p.idle {
 		s.Idle += c * len(shelf.pipes)
 	}

@@ -2,7 +2,6 @@ package penstock
 
 import (
 	"io"
-	"os"
 	"syscall"
 
 	"github.com/penstock-io/penstock/internal/kernel"
@@ -21,12 +20,12 @@ func teeKernel(dst, src *KernelPipe, n int) (int, error) {
 func inKernel(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, error), op string) (int, error) {
 	in, ok := src.r.enter()
 	if !ok {
-		return 0, opErr(op, SideSource, PathSplice, os.ErrClosed)
+		return 0, opErr(op, SideSource, PathSplice, src.r.whyClosed())
 	}
 	defer src.r.leave()
 	out, ok := dst.w.enter()
 	if !ok {
-		return 0, opErr(op, SideSink, PathSplice, os.ErrClosed)
+		return 0, opErr(op, SideSink, PathSplice, dst.w.whyClosed())
 	}
 	defer dst.w.leave()
 	m, err := call(out, in, n)
@@ -54,10 +53,10 @@ func inKernel(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, erro
 func (p *KernelPipe) readNow(b []byte) (int, error) {
 	fd, ok := p.r.enter()
 	if !ok {
-		return 0, opErr("read", SideSource, PathPages, os.ErrClosed)
+		return 0, opErr("read", SideSource, PathPages, p.r.whyClosed())
 	}
 	defer p.r.leave()
-	n, err := kernel.Read(fd, b)
+	n, err := p.r.read(fd, b)
 	return n, opErr("read", SideSource, PathPages, err)
 }
 
@@ -65,9 +64,9 @@ func (p *KernelPipe) readNow(b []byte) (int, error) {
 func (p *KernelPipe) writePages(views [][]byte) (int, error) {
 	fd, ok := p.w.enter()
 	if !ok {
-		return 0, opErr("write", SideSink, PathPages, os.ErrClosed)
+		return 0, opErr("write", SideSink, PathPages, p.w.whyClosed())
 	}
 	defer p.w.leave()
-	n, err := kernel.Writev(fd, views[:min(len(views), kernel.MaxVector)])
+	n, err := p.w.writev(fd, views[:min(len(views), kernel.MaxVector)])
 	return n, opErr("write", SideSink, PathPages, err)
 }

@@ -3,7 +3,6 @@ package penstock
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"syscall"
 )
@@ -153,18 +152,25 @@ func rootCause(err error) error {
 	return err
 }
 
+// sidePipe borrows an empty pipe from the process's pool, to tee what src holds into. It has a slot for each of src's.
+func sidePipe(src *KernelPipe) (*KernelPipe, error) { return defaultPool().Get(src.measure()) }
+
 // teeIn copies by way of a side pipe, which tee fills and readIn empties.
 func teeIn(dst *Pipe, src *KernelPipe, n int) (int, error) {
-	side, err := NewKernelPipe(src.Cap())
+	side, err := sidePipe(src)
 	if err != nil {
 		return 0, err
 	}
-	defer side.Close()
-	if n, err = teeKernel(side, src, n); err != nil {
+	n, err = teeKernel(side, src, n)
+	if err != nil {
+		defaultPool().putEmpty(side)
 		return 0, err
 	}
-	if n == 0 {
-		return 0, io.EOF
+	m, err := readIn(dst, side, n)
+	if m == n {
+		defaultPool().putEmpty(side)
+	} else {
+		defaultPool().Put(side) // what dst had no room for
 	}
-	return readIn(dst, side, n)
+	return m, err
 }

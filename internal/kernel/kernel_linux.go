@@ -90,6 +90,74 @@ func Write(fd int, b []byte) (int, error) {
 	}
 }
 
+// ReadNow is a read of a pipe that does not wait although its description blocks: RWF_NOWAIT. Where the kernel has no
+// such thing (before 6.4, and for a pipe with a name as of 6.18: EOPNOTSUPP) it looks first, and then a read waits only
+// if somebody else was faster.
+func ReadNow(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Preadv2(fd, [][]byte{b}, -1, unix.RWF_NOWAIT)
+		switch err {
+		case unix.EINTR:
+			continue
+		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EINVAL:
+			if !Readable(fd) {
+				return 0, unix.EAGAIN
+			}
+			return Read(fd, b)
+		}
+		return max(n, 0), err
+	}
+}
+
+// WriteNow is a write to a pipe that does not wait although its description blocks. Where the kernel has no RWF_NOWAIT
+// it looks first, and writes no more than has room then, which is PIPE_BUF.
+func WriteNow(fd int, views [][]byte) (int, error) {
+	for {
+		n, err := unix.Pwritev2(fd, views, -1, unix.RWF_NOWAIT)
+		switch err {
+		case unix.EINTR:
+			continue
+		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EINVAL:
+			if !Writable(fd) {
+				return 0, unix.EAGAIN
+			}
+			return Writev(fd, upTo(views, pipeBuf))
+		}
+		return max(n, 0), err
+	}
+}
+
+// pipeBuf is PIPE_BUF: what a writable pipe takes without waiting.
+const pipeBuf = 4096
+
+// upTo returns the first n bytes of views, without touching those.
+func upTo(views [][]byte, n int) (some [][]byte) {
+	for _, v := range views {
+		if n == 0 {
+			break
+		}
+		v = v[:min(len(v), n)]
+		n -= len(v)
+		some = append(some, v)
+	}
+	return some
+}
+
+// Size returns the capacity of a pipe in bytes, from either end.
+func Size(fd int) (int, error) {
+	return unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0)
+}
+
+// Resize asks for a capacity and returns the one that the pipe has then, also with an error: it is always read back.
+func Resize(fd, size int) (int, error) {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, size)
+	granted, gerr := Size(fd)
+	if err == nil {
+		err = gerr
+	}
+	return granted, err
+}
+
 // MaxVector bounds the buffers of one Writev: the kernel's UIO_MAXIOV.
 const MaxVector = 1024
 
@@ -116,6 +184,34 @@ func Ended(fd int) bool { return look(fd, unix.POLLIN)&(unix.POLLIN|unix.POLLHUP
 
 // Broken tells whether the write end of a pipe has no reader any more.
 func Broken(fd int) bool { return look(fd, unix.POLLOUT)&unix.POLLERR != 0 }
+
+// HungUp tells whether the read end of a pipe has no writer any more. There may be bytes still.
+func HungUp(fd int) bool { return look(fd, unix.POLLIN)&unix.POLLHUP != 0 }
+
+// Changes returns a descriptor that becomes readable each time that something is written to a pipe, also while there is
+// something to be read: an epoll(7) instance that tells of edges. The caller closes it.
+func Changes(fd int) (int, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
+	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		_ = unix.Close(ep)
+		return -1, err
+	}
+	return ep, nil
+}
+
+// Seen makes what Changes returned wait for the next change.
+func Seen(ep int) {
+	var events [1]unix.EpollEvent
+	for {
+		if _, err := unix.EpollWait(ep, events[:], 0); err != unix.EINTR {
+			return
+		}
+	}
+}
 
 // look returns what poll(2) has to say now; what cannot be polled is ready.
 func look(fd int, events int16) int16 {
