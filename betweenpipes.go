@@ -60,7 +60,7 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 			return 0, dst.room(context.Background(), flags)
 		})
 		if err != nil {
-			return c.opError(SideSink, err)
+			return c.stranded(source, c.opError(SideSink, err))
 		}
 		m, err := waiting(c, SideSource, source.Polls(), func(flags Flags) (int, error) {
 			return source.SpliceRead(dst, n, flags)
@@ -72,7 +72,7 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 		case err == io.EOF:
 			return nil
 		case err != nil && err != error(errPipeWouldBlock): // another writer was faster
-			return c.sideError(SideSource, err)
+			return c.stranded(source, c.sideError(SideSource, err))
 		}
 	}
 }
@@ -90,6 +90,17 @@ func (c *carriage) across(n int) {
 	c.gave(c.outs[0], n, c.t.meter.now.Load().path)
 }
 
+// stranded adds what has left the source and found no pipe to take it.
+func (c *carriage) stranded(source Source, op *OpError) error {
+	if op.InFlight == nil {
+		op.InFlight = heapPipe(leftover(source))
+	}
+	if op.InFlight != nil && op.InFlight != c.late {
+		c.took(op.InFlight.Len())
+	}
+	return op
+}
+
 // waiting does something without waiting, and if that cannot be done waits, and says for whom. What cannot be tried may
 // always wait.
 func waiting(c *carriage, side Side, polls bool, do func(Flags) (int, error)) (int, error) {
@@ -105,9 +116,13 @@ func waiting(c *carriage, side Side, polls bool, do func(Flags) (int, error)) (i
 }
 
 // sideError keeps the side that an error already has.
-func (c *carriage) sideError(side Side, err error) error {
+func (c *carriage) sideError(side Side, err error) *OpError {
 	if own, ok := SideOf(err); ok && own != SidePipe {
 		side = own
 	}
-	return c.opError(side, err)
+	e := c.opError(side, err)
+	if e.InFlight == nil {
+		e.InFlight = inFlightOf(err)
+	}
+	return e
 }

@@ -1,11 +1,9 @@
 package penstock
 
 import (
-	"context"
 	"errors"
 	"io"
 	"sync"
-	"syscall"
 )
 
 // carriage carries the bytes of one transfer, chunk by chunk, by the fastest way there is between its ends. It belongs to
@@ -114,10 +112,10 @@ func (c *carriage) close() {
 
 // carry moves everything.
 func (c *carriage) carry() error {
-	if err := c.carryFirst(); err != nil {
+	if err := c.carryHead(); err != nil {
 		return err
 	}
-	if err := c.carryHead(); err != nil {
+	if err := c.carryFirst(); err != nil {
 		return err
 	}
 	if err := c.carryAhead(); err != nil || c.left == 0 {
@@ -320,25 +318,6 @@ func (c *carriage) verdict() error {
 	return errors.Join(errs...)
 }
 
-// heapPipe is a pipe of bytes that are its own, and then the end.
-func heapPipe(b []byte) *Pipe {
-	p := NewPipe(1)
-	deposit(p, b)
-	_ = p.CloseWrite() // never fails
-	return p
-}
-
-// deposit gives b to a pipe that is empty, and has nobody else who writes.
-func deposit(p *Pipe, b []byte) {
-	buf, err := GiftBuffer(b)
-	if err == nil {
-		err = p.Push(context.Background(), buf, NonBlock)
-	}
-	if err != nil && !errors.Is(err, syscall.EPIPE) { // which says that nobody wants it
-		panic("penstock: an empty pipe refuses a buffer: " + err.Error())
-	}
-}
-
 // opError is the error of a transfer at its present place.
 func (c *carriage) opError(side Side, err error) *OpError {
 	e := &OpError{Op: "copy", Side: side, Err: c.t.because(bareCause(err)), InFlight: c.late}
@@ -366,77 +345,3 @@ func bareCause(err error) error {
 	}
 	return err
 }
-
-// carryFirst delivers what was in flight when the Copy before this one failed. What does not go stays there.
-func (c *carriage) carryFirst() error {
-	p := c.t.first
-	if p == nil {
-		return nil
-	}
-	c.t.meter.take(&way{PathPages, "what was in flight"})
-	err := c.outOfPipe(SinkOf(c.t.dst).(stepper), p)
-	if op := (*OpError)(nil); errors.As(err, &op) {
-		op.InFlight = p
-	}
-	return err
-}
-
-// carryAhead delivers what was read ahead of the source.
-func (c *carriage) carryAhead() error {
-	for c.ahead != nil && c.ahead.Buffered() > 0 {
-		n, err := c.allow(largeChunk)
-		if n == 0 {
-			return err
-		}
-		space := c.space()
-		n, _ = c.ahead.Read(space[:min(n, len(space), c.ahead.Buffered())]) // of what it holds it tells no error
-		c.t.meter.take(wayAhead)
-		c.bytes = space[:n]
-		c.took(n)
-		if err := c.deliver(); err != nil {
-			return err
-		}
-	}
-	c.letGo()
-	return nil
-}
-
-var wayAhead = &way{PathReadWrite, "what a bufio.Reader had read ahead"}
-
-// carryHead delivers the header. It is in hand from the beginning, so that what is not delivered of it is in flight. Where
-// the source's bytes follow at once the socket is told so, and sends them in one packet.
-func (c *carriage) carryHead() error {
-	head := c.t.header
-	if len(head) == 0 {
-		return nil
-	}
-	c.t.meter.took(len(head))
-	c.t.meter.take(wayHeader)
-	cork := c.left != 0 && c.corks()
-	for len(head) > 0 {
-		n := c.t.pace.grant(&c.t.meter, len(head))
-		if cause := c.t.cause(); cause != nil {
-			e := c.opError(SidePipe, cause)
-			e.InFlight = heapPipe(head)
-			return e
-		}
-		c.more = cork || n < len(head)
-		for _, o := range c.outs {
-			c.write(o, head[:n])
-		}
-		c.more = false
-		c.t.pace.spend(n)
-		head = head[n:]
-		for _, o := range c.outs {
-			if o.err != nil {
-				o.lost = append(o.lost, head...)
-			}
-		}
-		if err := c.verdict(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-var wayHeader = &way{PathReadWrite, "the header"}

@@ -15,6 +15,7 @@ type steps struct {
 	pipe  *KernelPipe // what a bulk chunk is in; nil while nothing is in hand
 	spare *KernelPipe // of the same capacity: what a tee goes into
 	held  int         // bytes in pipe
+	stuck bool        // something may be left in a pipe that could not be read out
 	bulk  bool        // the next chunk goes by splice
 	few   int         // small chunks in a row, by splice
 	full  int         // full buffers in a row that are still to come before splice is tried again
@@ -51,15 +52,18 @@ func (c *carriage) inPipe() bool { return c.held > 0 }
 // letGo gives back what is in the hand. Nothing is in it any more.
 func (c *carriage) letGo() {
 	c.letGoBuffer()
-	pool := c.pool()
-	if c.pipe != nil {
-		pool.Put(c.pipe)
-		c.pipe = nil
+	if c.pipe == nil {
+		return
 	}
+	put := c.pool().putEmpty
+	if c.stuck {
+		put = c.pool().Put
+	}
+	put(c.pipe)
 	if c.spare != nil {
-		pool.Put(c.spare)
-		c.spare = nil
+		put(c.spare)
 	}
+	c.pipe, c.spare = nil, nil
 }
 
 func (c *carriage) pool() *Pool {
@@ -392,6 +396,7 @@ func (c *carriage) readAll(p *KernelPipe, n int) ([]byte, error) {
 		c.t.called()
 		done += m
 		if err != nil || m == 0 {
+			c.stuck = true
 			return b[:done], fmt.Errorf("what was in flight cannot be read: %w", err)
 		}
 	}

@@ -73,6 +73,8 @@ type page struct {
 	refs atomic.Int32
 	lent bool
 
+	loose bool // on the heap, and not counted: nobody needs to release it
+
 	home *slab // of an anonymous page, nil for memory from elsewhere
 	next *page // while it is free: the next free one of its slab
 
@@ -92,6 +94,13 @@ func PagesInUse() int64 { return otherPages.Load() + anonymousPages() }
 func foreignPage(b []byte, lent bool, released func()) *page {
 	otherPages.Add(1)
 	pg := &page{data: b, lent: lent, released: released}
+	pg.refs.Store(1)
+	return pg
+}
+
+// loosePage makes a page of heap memory that may be forgotten, as what is in flight after a failure may be.
+func loosePage(b []byte) *page {
+	pg := &page{data: b, loose: true}
 	pg.refs.Store(1)
 	return pg
 }
@@ -129,6 +138,9 @@ func (pg *page) free() {
 	if pg.home != nil {
 		poison(pg.data)
 		pg.home.shard.put(pg)
+		return
+	}
+	if pg.loose {
 		return
 	}
 	otherPages.Add(-1)

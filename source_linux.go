@@ -121,6 +121,8 @@ func (s *fdSource) heldBack(p Conduit) (err error) {
 	return err
 }
 
+func (s *fdSource) leftover() []byte { return leftover(&s.r) }
+
 // Polls is false for files, which are always ready, and for what refused splice, which is read plainly.
 func (s *fdSource) Polls() bool { return s.polls && s.refused == nil }
 

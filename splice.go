@@ -1,6 +1,7 @@
 package penstock
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -410,8 +411,7 @@ func (p *Pipe) fill(n int, read func([]byte) (int, error)) (m int, all bool, err
 	defer func() {
 		p.arena.giveBack(f)
 		if !p.keep(b) {
-			b.Release()
-			m, all, err = 0, false, opErr("splice", SideSink, PathPages, syscall.EPIPE)
+			m, all, err = 0, false, unwanted(b)
 		}
 	}()
 	space := f.space()
@@ -421,6 +421,17 @@ func (p *Pipe) fill(n int, read func([]byte) (int, error)) (m int, all bool, err
 	}
 	b = f.carve(m)
 	return m, m == len(space), err
+}
+
+// unwanted is the error of a pipe whose read end was closed while b was read. b has left its source, and is in flight.
+func unwanted(b Buffer) error {
+	e := &OpError{Op: "splice", Side: SideSink, Path: PathPages, Err: syscall.EPIPE}
+	if mem, err := b.Map(); err == nil {
+		e.InFlight = heapPipe(bytes.Clone(mem))
+		b.Unmap()
+	}
+	b.Release()
+	return e
 }
 
 func releaseAll(bufs []Buffer) {

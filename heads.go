@@ -1,0 +1,101 @@
+package penstock
+
+import (
+	"errors"
+	"io"
+)
+
+// What goes before the source's own bytes: a header, what was in flight when the Copy before this one failed, and what a
+// bufio.Reader had read ahead.
+
+// carryAhead delivers what was read ahead of the source.
+func (c *carriage) carryAhead() error {
+	for c.ahead != nil && c.ahead.Buffered() > 0 {
+		n, err := c.allow(largeChunk)
+		if n == 0 {
+			return err
+		}
+		space := c.space()
+		n, _ = c.ahead.Read(space[:min(n, len(space), c.ahead.Buffered())]) // of what it holds it tells no error
+		c.t.meter.take(wayAhead)
+		c.bytes = space[:n]
+		c.took(n)
+		if err := c.deliver(); err != nil {
+			return err
+		}
+	}
+	c.letGo()
+	return nil
+}
+
+var wayAhead = &way{PathReadWrite, "what a bufio.Reader had read ahead"}
+
+// carryHead delivers the header. It is in hand from the beginning, so that what is not delivered of it is in flight. Where
+// the source's bytes follow at once the socket is told so, and sends them in one packet.
+func (c *carriage) carryHead() error {
+	head := c.t.header
+	if len(head) == 0 {
+		return nil
+	}
+	c.t.meter.took(len(head))
+	c.t.meter.take(wayHeader)
+	cork := c.left != 0 && c.t.first == nil && c.ahead == nil && c.corks()
+	for len(head) > 0 {
+		n := c.t.pace.grant(&c.t.meter, len(head))
+		if cause := c.t.cause(); cause != nil {
+			e := c.opError(SidePipe, cause)
+			e.InFlight = heapPipe(head)
+			return c.beforeFirst(e)
+		}
+		c.more = cork || n < len(head)
+		for _, o := range c.outs {
+			c.write(o, head[:n])
+		}
+		c.more = false
+		c.t.pace.spend(n)
+		head = head[n:]
+		for _, o := range c.outs {
+			if o.err != nil {
+				o.lost = append(o.lost, head...)
+			}
+		}
+		if err := c.verdict(); err != nil {
+			return c.beforeFirst(err)
+		}
+	}
+	return nil
+}
+
+var wayHeader = &way{PathReadWrite, "the header"}
+
+// carryFirst delivers what was in flight when the Copy before this one failed. What does not go stays in its pipe.
+func (c *carriage) carryFirst() error {
+	p := c.t.first
+	if p == nil {
+		return nil
+	}
+	err := c.outOfPipe(SinkOf(c.t.dst).(stepper), p)
+	if op := (*OpError)(nil); errors.As(err, &op) {
+		op.InFlight = p
+	}
+	return err
+}
+
+// beforeFirst puts what is in flight of a header before what was in flight already: one pipe has all that is to go.
+func (c *carriage) beforeFirst(err error) error {
+	var op *OpError
+	if c.t.first == nil || !errors.As(err, &op) {
+		return err
+	}
+	if head := op.InFlight; head != nil {
+		b, rerr := io.ReadAll(head)
+		if rerr == nil {
+			rerr = c.t.first.Unread(Buffer{page: loosePage(b), length: uint32(len(b))})
+		}
+		if rerr != nil {
+			return errors.Join(err, rerr)
+		}
+	}
+	op.InFlight = c.t.first
+	return err
+}

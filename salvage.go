@@ -1,0 +1,48 @@
+package penstock
+
+import (
+	"context"
+	"errors"
+	"syscall"
+)
+
+// What is in flight when a transfer fails. It lies in a memory pipe on the heap, which may be forgotten.
+
+// heapPipe is a pipe of bytes that are its own, and then the end; nil if there are none.
+func heapPipe(b []byte) *Pipe {
+	if len(b) == 0 {
+		return nil
+	}
+	p := NewPipe(1)
+	deposit(p, b)
+	_ = p.CloseWrite() // never fails
+	return p
+}
+
+// deposit gives b to a pipe that is empty, and has nobody else who writes.
+func deposit(p *Pipe, b []byte) {
+	err := p.Push(context.Background(), Buffer{page: loosePage(b), length: uint32(len(b))}, NonBlock)
+	if err != nil && !errors.Is(err, syscall.EPIPE) { // which says that nobody wants it
+		panic("penstock: an empty pipe refuses a buffer: " + err.Error())
+	}
+}
+
+// leftover takes out of a Source what it has read and no pipe has taken.
+func leftover(s Source) (b []byte) {
+	switch s := s.(type) {
+	case *readerSource:
+		b, s.rest = s.rest, nil
+	case interface{ leftover() []byte }:
+		b = s.leftover()
+	}
+	return b
+}
+
+// inFlightOf returns what an error says is in flight, nil if it does not.
+func inFlightOf(err error) *Pipe {
+	var op *OpError
+	if errors.As(err, &op) {
+		return op.InFlight
+	}
+	return nil
+}
