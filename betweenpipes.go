@@ -13,14 +13,12 @@ func (c *carriage) betweenPipes() (done bool, err error) {
 		return false, nil // the pipe is read and written like anything else
 	}
 	src, out := bare(c.src)
-	dst, in := bare(c.t.dst)
+	dst, in := bare(c.dst)
 	switch {
 	case out:
-		sink := SinkOf(c.t.dst).(stepper)
-		return true, c.outOfPipe(sink, src)
-	case in && !c.abandons(): // a Read that is left behind wants a buffer that is
-		source := SourceOf(c.src)
-		return true, c.intoPipe(dst, source)
+		return true, c.outOfPipe(c.sink, src)
+	case in && c.source != nil: // else a Read may be left behind, and wants a buffer that is
+		return true, c.intoPipe(dst, c.source)
 	default:
 		return false, nil
 	}
@@ -77,17 +75,10 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 	}
 }
 
-// taking notes the way, which is another once the first has been refused.
-func (c *carriage) taking(path Path, why string) {
-	if now := c.t.meter.now.Load(); now == nil || now.path != path {
-		c.t.meter.take(&way{path, why})
-	}
-}
-
 // across accounts for bytes that have left the source and reached the sink in one.
 func (c *carriage) across(n int) {
 	c.took(n)
-	c.gave(c.outs[0], n, c.t.meter.now.Load().path)
+	c.gave(&c.outs[0], n, c.t.now.Load().path)
 }
 
 // stranded adds what has left the source and found no pipe to take it.

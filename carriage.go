@@ -3,22 +3,28 @@ package penstock
 import (
 	"errors"
 	"io"
-	"sync"
+	"time"
 )
 
 // carriage carries the bytes of one transfer, chunk by chunk, by the fastest way there is between its ends. It belongs to
-// one goroutine.
+// one goroutine, but for interrupt and resume.
 //
 // Invariant: between two chunks nothing is in hand. So whatever a chunk's delivery leaves is all that can be in flight.
 type carriage struct {
 	t    *Transfer
 	src  io.Reader
-	in   *edge // src's descriptor, nil if it has none
-	outs []*outlet
+	dst  io.Writer
+	in   edge // of src
+	outs []outlet
+	one  [1]outlet // what outs is in most transfers
 
 	ahead  aheadReader     // what a bufio.Reader has read ahead of src, nil if none
-	settle []func(n int64) // tell src's wrappers how much was taken
+	settle []func(n int64) // tell src's wrappers how much was taken from them
+	aside  int64           // bytes delivered that came from elsewhere than src
 	left   int64           // of the limit; -1 for none
+
+	source Source  // where the destination is a pipe
+	sink   stepper // where the source is one, or what was in flight
 
 	hand
 	failed error // met behind bytes that went first
@@ -31,95 +37,91 @@ type carriage struct {
 type outlet struct {
 	index int
 	w     io.Writer
-	edge  *edge // w's descriptor, nil if it has none
+	edge  edge
 
 	err  error  // what it failed with
 	lost []byte // what it lacks of that which has left the source
 }
 
-// hand is what a carriage holds while bytes are under way, and only then: idle transfers hold neither.
-type hand struct {
-	buf   *[]byte // from one of the buffer pools
-	bytes []byte  // of buf: what is to be delivered
-
-	roomy bool // a larger buffer is worth it
-}
-
-const (
-	smallBuffer = 32 << 10
-	largeBuffer = 256 << 10 // measured: larger ones leave the cache
-)
-
-var (
-	smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallBuffer); return &b }}
-	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
-)
-
-// space returns the buffer, which the carriage has from now on.
-func (h *hand) space() []byte {
-	if h.buf == nil {
-		pool := &smallBuffers
-		if h.roomy {
-			pool = &largeBuffers
-		}
-		h.buf = pool.Get().(*[]byte)
-	}
-	return *h.buf
-}
-
-// letGoBuffer returns the buffer to its pool. Nothing is in it any more.
-func (h *hand) letGoBuffer() {
-	if h.buf == nil {
-		return
-	}
-	if len(*h.buf) == smallBuffer {
-		smallBuffers.Put(h.buf)
-	} else {
-		largeBuffers.Put(h.buf)
-	}
-	h.buf, h.bytes = nil, nil
-}
-
-func newCarriage(t *Transfer) *carriage {
-	c := &carriage{t: t, src: t.src, left: t.limit}
+// open looks at the ends.
+func (c *carriage) open(t *Transfer) error {
+	c.t, c.left = t, t.limit
 	c.unwrap()
-	for i, w := range t.sinks() {
-		c.outs = append(c.outs, &outlet{index: i, w: w, edge: edgeOf(w)})
+	if c.in.of(c.src); c.in.datagram {
+		return opErr("copy", SideSource, "", errDatagrams)
 	}
-	c.in = edgeOf(c.src)
-	return c
+	c.outs = c.one[:]
+	if len(t.tees) > 0 {
+		c.outs = make([]outlet, 1+len(t.tees))
+	}
+	for i := range c.outs {
+		o := &c.outs[i]
+		o.index, o.w = i, t.sink(i)
+		if o.edge.of(o.w); o.edge.datagram {
+			return sinkError(i, errDatagrams)
+		}
+	}
+	if _, pipe := bare(c.src); pipe || t.first != nil {
+		c.sink = SinkOf(c.dst).(stepper)
+	}
+	if _, pipe := bare(c.dst); pipe && !c.abandons() {
+		c.source = SourceOf(c.src)
+	}
+	return nil
 }
 
-// ends returns what the carriage may wait at.
-func (c *carriage) ends() []interrupter {
-	ends := []interrupter{readEnd{c.src, c.in}}
-	for _, o := range c.outs {
-		ends = append(ends, writeEnd{o.w, o.edge})
-	}
-	return ends
-}
-
+// close gives everything back.
 func (c *carriage) close() {
 	c.letGo()
 	if c.reads != nil {
 		c.reads.stop()
 	}
-	taken := max(c.t.meter.in.Load()-int64(len(c.t.header)), 0)
 	for _, settle := range c.settle {
-		settle(taken)
+		settle(c.t.in.Load() - c.aside)
+	}
+}
+
+// interrupt ends the waits at both ends, and those to come, with os.ErrDeadlineExceeded. A deadline in the past does
+// that, and for a descriptor that has none its edge.
+func (c *carriage) interrupt() {
+	c.in.interrupt()
+	_ = setReadDeadline(c.src, past) // who has no deadlines is waited for, or left behind: the doc says so
+	if c.source != nil {
+		_ = InterruptReads(c.source)
+	}
+	for i := range c.outs {
+		c.outs[i].edge.interrupt()
+		setWriteDeadline(c.outs[i].w, past)
+	}
+	if c.sink != nil {
+		c.sink.Interrupt()
+	}
+}
+
+func (c *carriage) resume() {
+	c.in.resume()
+	_ = setReadDeadline(c.src, time.Time{})
+	if c.source != nil {
+		_ = ResumeReads(c.source)
+	}
+	for i := range c.outs {
+		c.outs[i].edge.resume()
+		setWriteDeadline(c.outs[i].w, time.Time{})
+	}
+	if c.sink != nil {
+		c.sink.Resume()
 	}
 }
 
 // carry moves everything.
 func (c *carriage) carry() error {
-	if err := c.carryHead(); err != nil {
-		return err
+	if len(c.t.header) > 0 || c.t.first != nil || c.ahead != nil {
+		if err := c.carryHeads(); err != nil {
+			return err
+		}
 	}
-	if err := c.carryFirst(); err != nil {
-		return err
-	}
-	if err := c.carryAhead(); err != nil || c.left == 0 {
-		return err
+	if c.left == 0 {
+		return nil
 	}
 	if done, err := c.betweenPipes(); done || err != nil {
 		return err
@@ -133,22 +135,22 @@ func (c *carriage) carry() error {
 // relay takes a chunk and delivers it, until there is none.
 func (c *carriage) relay() error {
 	for {
-		n, err := c.allow(largeChunk)
-		if n == 0 {
-			return err
-		}
-		n, err = c.take(n)
-		if n > 0 {
-			c.took(n)
-			if derr := c.deliver(); derr != nil {
-				if err != nil && err != io.EOF {
-					derr = errors.Join(derr, c.sourceError(err))
-				}
-				return derr
+		err := c.failed
+		if err == nil {
+			n := 0
+			if n, err = c.allow(largeChunk); n == 0 {
+				return err
 			}
-		}
-		if err == io.EOF {
-			return nil
+			n, err = c.take(n)
+			if n > 0 {
+				c.took(n)
+				if derr := c.deliver(); derr != nil {
+					if c.failed != nil { // a socket tells an error once, and then looks like at its end
+						derr = errors.Join(derr, c.sourceError(c.failed))
+					}
+					return derr
+				}
+			}
 		}
 		if err != nil {
 			return c.sourceError(err)
@@ -166,7 +168,7 @@ func (c *carriage) allow(n int) (int, error) {
 			return 0, nil
 		}
 	}
-	n = c.t.pace.grant(&c.t.meter, n)
+	n = c.t.grant(&c.t.meter, n)
 	if cause := c.t.cause(); cause != nil {
 		return 0, c.opError(SidePipe, cause)
 	}
@@ -175,26 +177,21 @@ func (c *carriage) allow(n int) (int, error) {
 
 // took accounts for bytes that have left the source.
 func (c *carriage) took(n int) {
-	c.t.meter.took(n)
-	c.t.pace.spend(n)
+	c.t.took(n)
+	c.t.spend(n)
 	if c.left >= 0 {
 		c.left -= int64(n)
 	}
 }
 
-// take gets up to n bytes into the hand, waiting for the first of them, and io.EOF at the end.
+// take gets up to n bytes into the hand, waiting for the first of them, and io.EOF at the end. An error behind the bytes
+// is in failed.
 func (c *carriage) take(n int) (int, error) {
-	if err := c.failed; err != nil {
-		c.failed = nil
-		return 0, err
-	}
-	if c.in != nil {
+	if c.in.known() {
 		return c.takeDescriptor(n)
 	}
 	return c.takePlain(n)
 }
-
-var wayPlain = &way{PathReadWrite, "a plain reader or writer"}
 
 // takePlain reads a Reader, which may wait as long as it likes.
 func (c *carriage) takePlain(n int) (int, error) {
@@ -206,7 +203,7 @@ func (c *carriage) takePlain(n int) (int, error) {
 		c.t.going()
 		c.t.called()
 		if m > 0 {
-			c.t.meter.take(wayPlain)
+			c.taking(PathReadWrite, "a plain reader")
 			c.bytes = space[:m]
 			c.grow(m)
 			c.failed = err
@@ -225,9 +222,9 @@ func (c *carriage) read(space []byte) (int, error) {
 		return counted(c.src.Read, space)
 	}
 	if c.reads == nil {
-		c.reads = startReads(c.src)
+		c.reads = startReads(c.src, c.t.whenStopped())
 	}
-	m, err, ok := c.reads.read(space, c.t.done)
+	m, err, ok := c.reads.read(space)
 	if !ok {
 		c.buf, c.late = nil, c.reads.late() // the Read still has the buffer
 		return 0, c.t.cause()
@@ -238,12 +235,7 @@ func (c *carriage) read(space []byte) (int, error) {
 // abandons tells whether a Read may have to be left behind: the transfer can be interrupted, and the reader cannot.
 func (c *carriage) abandons() bool {
 	_, has := c.src.(readDeadliner)
-	return !has && c.t.interruptible
-}
-
-// grow asks for a larger buffer when one has come back full.
-func (c *carriage) grow(n int) {
-	c.roomy = c.roomy && n > smallBuffer/2 || n == smallBuffer
+	return !has && !c.in.known() && c.t.interruptible
 }
 
 // deliver gives what is in hand to every outlet. Each gets all of it, or fails; that one does does not cut the others
@@ -252,27 +244,19 @@ func (c *carriage) deliver() error {
 	if c.inPipe() {
 		c.deliverPipe()
 	} else {
-		for _, o := range c.outs {
-			c.write(o, c.bytes)
+		for i := range c.outs {
+			c.write(&c.outs[i], c.bytes)
 		}
 	}
-	c.letGoFull()
+	c.delivered()
 	return c.verdict()
-}
-
-// letGoFull gives back a buffer that the next chunk has no use for.
-func (c *carriage) letGoFull() {
-	c.bytes = nil
-	if c.buf != nil && c.roomy != (len(*c.buf) == largeBuffer) {
-		c.letGoBuffer()
-	}
 }
 
 // write gives bytes to an outlet. What a failed one does not take is lost to it.
 func (c *carriage) write(o *outlet, b []byte) {
 	done := 0
 	if o.err == nil {
-		if o.edge != nil {
+		if o.edge.known() {
 			done, o.err = c.writeDescriptor(o, b)
 		} else {
 			c.t.wait(SideSink)
@@ -289,16 +273,27 @@ func (c *carriage) write(o *outlet, b []byte) {
 
 func (c *carriage) gave(o *outlet, n int, by Path) {
 	if o.index == 0 {
-		c.t.meter.gave(n, by)
+		c.t.gave(n, by)
 	} else {
 		bump(&c.t.teed[o.index-1], int64(n))
 	}
 }
 
+// taking notes the way, if it is another.
+func (c *carriage) taking(path Path, from string) {
+	if now := c.t.now.Load(); now == nil || now.path != path || now.from != from {
+		c.t.now.Store(&way{path: path, from: from})
+	}
+}
+
 // verdict is the error of the outlets that have failed, each with what is in flight to it.
 func (c *carriage) verdict() error {
+	if len(c.outs) == 1 && c.outs[0].err == nil {
+		return nil
+	}
 	var errs []error
-	for _, o := range c.outs {
+	for i := range c.outs {
+		o := &c.outs[i]
 		if o.err == nil {
 			continue
 		}
@@ -307,9 +302,7 @@ func (c *carriage) verdict() error {
 			e.Err = &OutputError{o.index, e.Err}
 			e.Offset = c.t.teed[o.index-1].Load()
 		}
-		if len(o.lost) > 0 {
-			e.InFlight = heapPipe(o.lost)
-		}
+		e.InFlight = heapPipe(o.lost)
 		errs = append(errs, e)
 	}
 	if len(errs) == 1 {
@@ -321,12 +314,12 @@ func (c *carriage) verdict() error {
 // opError is the error of a transfer at its present place.
 func (c *carriage) opError(side Side, err error) *OpError {
 	e := &OpError{Op: "copy", Side: side, Err: c.t.because(bareCause(err)), InFlight: c.late}
-	if w := c.t.meter.now.Load(); w != nil {
+	if w := c.t.now.Load(); w != nil {
 		e.Path = w.path
 	}
-	e.Offset = c.t.meter.out.Load()
+	e.Offset = c.t.out.Load()
 	if side == SideSource {
-		e.Offset = c.t.meter.in.Load()
+		e.Offset = c.t.in.Load()
 	}
 	return e
 }

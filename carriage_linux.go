@@ -22,12 +22,14 @@ type steps struct {
 	size  int         // of the next pipe
 	more  bool        // what is written now is not the last
 
-	takeStep, giveStep, writeStep func(fd uintptr) bool
+	step func(fd uintptr) bool // does, for package syscall, what is to be done with the descriptor
+	do   func(c *carriage, fd int) (done bool)
 
 	n     int
 	moved int
 	err   error
 	from  *KernelPipe
+	file  *fileRange
 	to    *outlet
 	rest  []byte
 }
@@ -41,10 +43,19 @@ const (
 	notNow     = 64      // full buffers before a pipe is asked for again that was not to be had
 )
 
-func (c *carriage) bind() {
-	if c.takeStep == nil {
-		c.takeStep, c.giveStep, c.writeStep = c.doTake, c.doGive, c.doWrite
+// with does something with an edge's descriptor, again and again until it says that it is done, waiting in between in
+// the runtime's poller.
+func (c *carriage) with(wait func(func(fd uintptr) bool) error, do func(c *carriage, fd int) bool) error {
+	if c.step == nil {
+		c.step = func(fd uintptr) bool { return c.do(c, int(fd)) }
 	}
+	c.do, c.err = do, nil
+	err := wait(c.step)
+	c.t.going()
+	if err == nil {
+		err = c.err
+	}
+	return err
 }
 
 func (c *carriage) inPipe() bool { return c.held > 0 }
@@ -79,14 +90,15 @@ func (c *carriage) canSplice() (bool, string) {
 	case c.t.noSplice:
 		return false, "splice is switched off"
 	case c.t.stable && !c.in.isSocket():
-		return false, "stable: a " + c.in.what + "'s bytes may change after splice"
+		return false, "its bytes may change after splice, and stable ones are wanted"
 	case c.in.refused != "":
 		return false, c.in.refused
 	}
-	why := "a plain writer"
-	for _, o := range c.outs {
+	why := "no descriptor"
+	for i := range c.outs {
+		o := &c.outs[i]
 		switch {
-		case o.edge == nil:
+		case !o.edge.known():
 		case o.edge.refused != "":
 			why = o.edge.refused
 		default:
@@ -98,13 +110,8 @@ func (c *carriage) canSplice() (bool, string) {
 
 // takeDescriptor gets a chunk, by read or by splice.
 func (c *carriage) takeDescriptor(n int) (int, error) {
-	c.bind()
-	c.n, c.moved, c.err = n, 0, nil
-	err := c.in.raw.Read(c.takeStep)
-	c.t.going()
-	if err == nil {
-		err = c.err
-	}
+	c.n, c.moved = n, 0
+	err := c.with(c.in.raw.Read, (*carriage).doTake)
 	if err != nil {
 		err = closedFile(c.src, err)
 	}
@@ -121,10 +128,10 @@ func (c *carriage) takeDescriptor(n int) (int, error) {
 }
 
 // doTake tries, and while the source has nothing waits with empty hands.
-func (c *carriage) doTake(fd uintptr) bool {
+func (c *carriage) doTake(fd int) bool {
 	for {
 		c.t.going()
-		c.tryTake(int(fd))
+		c.tryTake(fd)
 		switch {
 		case c.moved > 0 || c.err == nil:
 			return true
@@ -135,7 +142,7 @@ func (c *carriage) doTake(fd uintptr) bool {
 				c.err = nil
 				return false
 			}
-			if c.err = c.in.awaitReadable(int(fd)); c.err != nil {
+			if c.err = c.in.awaitReadable(fd); c.err != nil {
 				return true
 			}
 		case c.bulk && c.in.refuse(c.err):
@@ -147,7 +154,7 @@ func (c *carriage) doTake(fd uintptr) bool {
 }
 
 func (c *carriage) tryTake(fd int) {
-	bulk := c.bulk && c.open()
+	bulk := c.bulk && c.load()
 	if c.in.blocks() || !bulk && !c.in.polls {
 		if c.err = c.in.awaitReadable(fd); c.err != nil {
 			return
@@ -185,8 +192,8 @@ func (c *carriage) splice(fd int) {
 	}
 }
 
-// open gets the pipe of a chunk, and the spare that it is teed into. Where there is none to be had the bytes are copied.
-func (c *carriage) open() bool {
+// load gets the pipe of a chunk, and the spare that it is teed into. Where there is none to be had the bytes are copied.
+func (c *carriage) load() bool {
 	if c.pipe != nil {
 		return true
 	}
@@ -219,7 +226,7 @@ func (c *carriage) open() bool {
 // judge decides by the size of a chunk how the next one goes.
 func (c *carriage) judge(n int) {
 	if c.held > 0 {
-		c.t.meter.take(c.wayOf(c.splicePath()))
+		c.nowBy(c.splicePath())
 		if n >= c.size/2 {
 			c.size = largePipe
 		}
@@ -230,7 +237,7 @@ func (c *carriage) judge(n int) {
 		}
 		return
 	}
-	c.t.meter.take(c.wayOf(PathReadWrite))
+	c.nowBy(PathReadWrite)
 	full := n == len(*c.buf)
 	if !full {
 		return
@@ -251,28 +258,28 @@ func (c *carriage) splicePath() Path {
 	return PathSplice
 }
 
-// wayOf names a way between the two ends.
-func (c *carriage) wayOf(p Path) *way {
-	now := c.t.meter.now.Load()
-	if now != nil && now.path == p {
-		return now
+// nowBy notes that the next bytes go from end to end by that path.
+func (c *carriage) nowBy(p Path) {
+	now := c.t.now.Load()
+	if now != nil && now.path == p && now.to != "" {
+		return
 	}
-	why := c.in.what + " to "
-	if e := c.outs[0].edge; e != nil {
-		why += e.what
-	} else {
-		why += "a plain writer"
+	w := &way{path: p, from: c.in.what, to: c.outs[0].edge.what}
+	if w.to == "" {
+		w.to = "a plain writer"
 	}
 	if p == PathReadWrite {
-		if can, reason := c.canSplice(); !can {
-			why += ": " + reason
-		} else if c.full > 0 {
-			why += ": no kernel pipe to be had"
-		} else {
-			why += ": small messages"
+		can, why := c.canSplice()
+		switch {
+		case !can:
+			w.but = why
+		case c.full > 0:
+			w.but = "no kernel pipe to be had"
+		default:
+			w.but = "small messages"
 		}
 	}
-	return &way{p, why}
+	c.t.now.Store(w)
 }
 
 // deliverPipe gives what the pipe holds to every outlet: the last takes the pipe itself, the others a tee of it.
@@ -280,7 +287,8 @@ func (c *carriage) deliverPipe() {
 	last := len(c.outs) - 1
 	for c.held > 0 {
 		run := c.held
-		for i, o := range c.outs[:last] {
+		for i := range c.outs[:last] {
+			o := &c.outs[i]
 			m, err := kernel.Tee(c.spare.w.fd, c.pipe.r.fd, run)
 			c.t.called()
 			if err != nil || m < run && i > 0 {
@@ -292,7 +300,7 @@ func (c *carriage) deliverPipe() {
 			run = m
 			c.drain(o, c.spare, run)
 		}
-		c.drain(c.outs[last], c.pipe, run)
+		c.drain(&c.outs[last], c.pipe, run)
 		c.held -= run
 	}
 }
@@ -302,7 +310,8 @@ func (c *carriage) withoutTee(i int) {
 	c.in.refused = "the kernel refused tee"
 	b, err := c.readAll(c.pipe, c.held)
 	c.held = 0
-	for _, o := range c.outs[i:] {
+	for ; i < len(c.outs); i++ {
+		o := &c.outs[i]
 		if o.err == nil {
 			o.err = err
 		}
@@ -314,7 +323,7 @@ func (c *carriage) withoutTee(i int) {
 // is lost to it.
 func (c *carriage) drain(o *outlet, p *KernelPipe, n int) {
 	done := 0
-	if o.err == nil && o.edge != nil && o.edge.refused == "" {
+	if o.err == nil && o.edge.known() && o.edge.refused == "" {
 		done = c.give(o, p, n)
 	}
 	if done == n {
@@ -329,19 +338,15 @@ func (c *carriage) drain(o *outlet, p *KernelPipe, n int) {
 
 // give splices out of a pipe that holds what is asked for: so EAGAIN can only be the sink's.
 func (c *carriage) give(o *outlet, p *KernelPipe, n int) int {
-	c.to, c.from, c.n, c.moved, c.err = o, p, n, 0, nil
-	err := o.edge.raw.Write(c.giveStep)
-	c.t.going()
-	if err == nil {
-		err = c.err
-	}
+	c.to, c.from, c.n, c.moved = o, p, n, 0
+	err := c.with(o.edge.raw.Write, (*carriage).doGive)
 	if c.moved > 0 {
 		c.gave(o, c.moved, c.splicePath())
 	}
 	switch {
 	case err == nil:
 	case c.moved == 0 && o.edge.refuse(err):
-		c.t.meter.take(c.wayOf(PathReadWrite))
+		c.nowBy(PathReadWrite)
 	default:
 		o.err = closedFile(o.w, err)
 	}
@@ -351,20 +356,20 @@ func (c *carriage) give(o *outlet, p *KernelPipe, n int) int {
 	return c.moved
 }
 
-func (c *carriage) doGive(fd uintptr) bool {
-	e := c.to.edge
+func (c *carriage) doGive(fd int) bool {
+	e := &c.to.edge
 	c.t.going()
 	for c.moved < c.n {
 		n := c.n - c.moved
 		if e.blocks() {
 			n = min(n, os.Getpagesize()) // what it takes that can be written to at all
 			c.t.wait(SideSink)
-			if c.err = e.awaitWritable(int(fd)); c.err != nil {
+			if c.err = e.awaitWritable(fd); c.err != nil {
 				return true
 			}
 			c.t.going()
 		}
-		m, err := kernel.Splice(int(fd), c.from.r.fd, n)
+		m, err := kernel.Splice(fd, c.from.r.fd, n)
 		c.t.called()
 		c.moved += m
 		switch {
@@ -373,7 +378,7 @@ func (c *carriage) doGive(fd uintptr) bool {
 			if e.polls {
 				return false
 			}
-			if c.err = e.awaitWritable(int(fd)); c.err != nil {
+			if c.err = e.awaitWritable(fd); c.err != nil {
 				return true
 			}
 		case err != nil:
@@ -406,33 +411,28 @@ func (c *carriage) readAll(p *KernelPipe, n int) ([]byte, error) {
 // writeDescriptor writes to a descriptor by write(2): os.File's own Write kills the process where the reader of its stdout
 // has gone.
 func (c *carriage) writeDescriptor(o *outlet, b []byte) (int, error) {
-	c.bind()
-	c.to, c.rest, c.moved, c.err = o, b, 0, nil
-	err := o.edge.raw.Write(c.writeStep)
-	c.t.going()
-	if err == nil {
-		err = c.err
-	}
+	c.to, c.rest, c.moved = o, b, 0
+	err := c.with(o.edge.raw.Write, (*carriage).doWrite)
 	if err != nil {
 		err = closedFile(o.w, err)
 	}
 	return c.moved, err
 }
 
-func (c *carriage) doWrite(fd uintptr) bool {
-	e := c.to.edge
+func (c *carriage) doWrite(fd int) bool {
+	e := &c.to.edge
 	c.t.going()
 	for c.moved < len(c.rest) {
 		rest := c.rest[c.moved:]
 		if !e.polls && !e.isFile() {
 			c.t.wait(SideSink)
-			if c.err = e.awaitWritable(int(fd)); c.err != nil {
+			if c.err = e.awaitWritable(fd); c.err != nil {
 				return true
 			}
 			c.t.going()
 			rest = rest[:min(len(rest), os.Getpagesize())] // what a pipe takes that can be written to at all
 		}
-		m, err := c.writeNow(int(fd), rest)
+		m, err := c.writeNow(fd, rest)
 		c.t.called()
 		c.moved += m
 		switch {

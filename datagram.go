@@ -3,25 +3,19 @@ package penstock
 import (
 	"errors"
 	"net"
-	"os"
 )
 
 var errDatagrams = errors.New("a datagram socket has messages, and no stream: a short read would lose their ends")
 
-// refuseDatagrams looks for what is a socket, but no stream.
-func refuseDatagrams(v any) error {
-	refused := false
+// isDatagram tells whether v is a socket, but no stream. What a file is its edge knows.
+func isDatagram(v any) bool {
 	switch v := v.(type) {
 	case *net.UDPConn, *net.IPConn:
-		refused = true
+		return true
 	case *net.UnixConn:
 		a := v.LocalAddr()
-		refused = a != nil && a.Network() != "unix"
-	case *os.File:
-		refused = isDatagram(v)
+		return a != nil && a.Network() != "unix"
+	default:
+		return false
 	}
-	if refused {
-		return errDatagrams
-	}
-	return nil
 }

@@ -20,23 +20,20 @@ const fileChunk = 4 << 20
 // byDescriptor takes such a way if there is one, and tells whether that carried everything. It is given up only before
 // it has moved anything.
 func (c *carriage) byDescriptor() (done bool, err error) {
-	if len(c.outs) > 1 || c.t.noSplice || c.outs[0].edge == nil {
+	if len(c.outs) > 1 || c.t.noSplice || !c.outs[0].edge.known() {
 		return false, nil
 	}
-	in, out := c.in, c.outs[0].edge
-	if f, ok := c.window(); ok {
-		return f.carry(c)
-	}
+	in, out := &c.in, &c.outs[0].edge
+	f := fileRange{file: in}
 	switch {
-	case in == nil:
+	case c.window(&f):
+		return c.sendFile(&f)
+	case !in.known() || c.t.stable:
 		return false, nil
-	case c.t.stable:
-		return false, nil
-	case in.isFile() && !out.isFIFO():
-		f := fileRange{file: in}
-		return f.carry(c)
 	case in.isFIFO() || out.isFIFO():
 		return c.direct()
+	case in.isFile():
+		return c.sendFile(&f)
 	default:
 		return false, nil
 	}
@@ -45,106 +42,142 @@ func (c *carriage) byDescriptor() (done bool, err error) {
 // fileRange is a file as a source: from its position on, or a window of it.
 type fileRange struct {
 	file *edge
-	off  *int64 // nil for the file's own position
-	left int64  // of the window; of no meaning without off
+	off  int64 // where the window goes on
+	left int64 // of the window
+	own  bool  // it is a window, and not the file's position
+
+	copies bool // to a file
+
+	edge edge // of a window's file
 }
 
-// window returns what a SectionReader has left of a file.
-func (c *carriage) window() (f fileRange, ok bool) {
+// window finds what a SectionReader has left of a file.
+func (c *carriage) window(f *fileRange) bool {
 	s, ok := c.src.(*io.SectionReader)
 	if !ok || c.t.stable {
-		return f, false
+		return false
 	}
 	base, begin, n := s.Outer()
 	file, ok := base.(*os.File)
 	if !ok {
-		return f, false
+		return false
 	}
 	at, err := s.Seek(0, io.SeekCurrent)
 	if err != nil || at > n {
-		return f, false
+		return false
 	}
-	if f.file = edgeOf(file); f.file == nil || !f.file.isFile() {
-		return f, false
+	if f.edge.of(file); !f.edge.known() || !f.edge.isFile() {
+		return false
 	}
-	off := begin + at
-	f.off, f.left = &off, n-at
+	f.file, f.off, f.left, f.own = &f.edge, begin+at, n-at, true
 	c.settle = append(c.settle, func(n int64) {
 		_, _ = s.Seek(at+n, io.SeekStart) // within the window
 	})
-	return f, true
+	return true
 }
 
-// carry sends the range to a socket, or copies it to a file.
-func (f *fileRange) carry(c *carriage) (done bool, err error) {
-	out := c.outs[0].edge
-	way := &way{path: PathSendfile, why: "file to " + out.what}
-	call := func(fd, file, n int) (int, error) { return kernel.Sendfile(fd, file, f.off, n) }
+// sendFile sends the range to a socket, or copies it to a file.
+func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
+	out := &c.outs[0].edge
+	w := &way{path: PathSendfile, from: f.file.what, to: out.what}
 	switch {
 	case out.isSocket():
 	case out.isFile():
-		way.path = PathCopyFileRange
-		call = func(fd, file, n int) (int, error) { return kernel.CopyFileRange(fd, nil, file, f.off, n) }
+		w.path, f.copies = PathCopyFileRange, true
 	default:
 		return false, nil
 	}
-	m := &c.t.meter
-	before := m.now.Load()
-	m.take(way)
-	s := fileStep{c: c, call: call, file: f.file, out: out}
-	step := s.step
-	for total := int64(0); ; total += int64(s.moved) {
+	before := c.t.now.Load()
+	c.t.now.Store(w)
+	c.file, c.to = f, &c.outs[0]
+	for first := true; ; first = false {
 		n, err := c.allow(fileChunk)
 		if n == 0 {
 			return true, err
 		}
-		if f.off != nil {
+		if f.own {
 			if n = int(min(int64(n), f.left)); n == 0 {
 				return true, nil
 			}
 		}
-		s.n, s.moved, s.err = n, 0, nil
-		err = out.raw.Write(step)
-		c.t.going()
-		if err == nil {
-			err = s.err
-		}
-		f.left -= int64(s.moved)
-		c.across(s.moved)
+		c.n, c.moved = n, 0
+		err = c.with(out.raw.Write, (*carriage).doSendFile)
+		f.left -= int64(c.moved)
+		c.across(c.moved)
 		switch {
-		case s.moved > 0 && err == nil:
-		case total == 0 && s.moved == 0 && (err == nil || refusal(err) || errors.Is(err, syscall.EBADF)):
-			m.now.Store(before) // an empty file, or a kind that has no such way: a read finds out
+		case c.moved > 0 && err == nil:
+		case first && c.moved == 0 && (err == nil || refusal(err) || errors.Is(err, syscall.EBADF)):
+			c.t.now.Store(before) // an empty file, or a kind that has no such way: a read finds out
 			return false, nil
 		case err == nil:
 			return true, nil
 		default:
-			return true, f.blame(c, err)
+			return true, c.blame(f, err)
 		}
 	}
 }
 
+func (c *carriage) doSendFile(fd int) bool {
+	e := &c.to.edge
+	for {
+		c.t.going()
+		if e.blocks() {
+			c.n = min(c.n, os.Getpagesize()) // what it takes that can be written to at all
+			c.t.wait(SideSink)
+			if c.err = e.awaitWritable(fd); c.err != nil {
+				return true
+			}
+			c.t.going()
+		}
+		err := c.file.file.raw.Control(func(file uintptr) { c.moved, c.err = c.file.call(fd, int(file), c.n) })
+		c.t.called()
+		if err != nil {
+			c.err = errors.Join(errSourceClosed, err)
+		}
+		if c.err != syscall.EAGAIN {
+			return true
+		}
+		if e.polls {
+			c.err = nil
+			c.t.wait(SideSink)
+			return false
+		}
+	}
+}
+
+// call is one system call from file to descriptor.
+func (f *fileRange) call(fd, file, n int) (int, error) {
+	var off *int64
+	if f.own {
+		off = &f.off
+	}
+	if f.copies {
+		return kernel.CopyFileRange(fd, nil, file, off, n)
+	}
+	return kernel.Sendfile(fd, file, off, n)
+}
+
 // blame finds the side of an error of a call with two descriptors. EIO may be either file's: it is the source's if reading on
 // there gives it again.
-func (f *fileRange) blame(c *carriage, err error) error {
+func (c *carriage) blame(f *fileRange, err error) error {
 	switch {
 	case errors.Is(err, errSourceClosed):
 		return c.opError(SideSource, closedFile(c.src, err))
 	case errors.Is(err, syscall.EIO) && f.unreadable():
 		return c.opError(SideSource, err)
 	default:
-		return c.opError(SideSink, closedFile(c.t.dst, err))
+		return c.opError(SideSink, closedFile(c.dst, err))
 	}
 }
 
 func (f *fileRange) unreadable() bool {
 	var err error
 	cerr := f.file.raw.Control(func(fd uintptr) {
-		at := int64(0)
-		if f.off != nil {
-			at = *f.off
-		} else if at, err = unix.Seek(int(fd), 0, io.SeekCurrent); err != nil {
-			return
+		at := f.off
+		if !f.own {
+			if at, err = unix.Seek(int(fd), 0, io.SeekCurrent); err != nil {
+				return
+			}
 		}
 		_, err = unix.Pread(int(fd), make([]byte, 1), at)
 	})
@@ -157,58 +190,26 @@ var (
 	errSinkClosed   = errors.New("the sink is closed")
 )
 
-// fileStep is the call in progress.
-type fileStep struct {
-	c         *carriage
-	call      func(fd, file, n int) (int, error)
-	file, out *edge
-
-	n, moved int
-	err      error
-}
-
-func (s *fileStep) step(fd uintptr) bool {
-	s.c.t.going()
-	err := s.file.raw.Control(func(file uintptr) { s.moved, s.err = s.call(int(fd), int(file), s.n) })
-	s.c.t.called()
-	if err != nil {
-		s.err = errors.Join(errSourceClosed, err)
-	}
-	if s.err != syscall.EAGAIN {
-		return true
-	}
-	s.c.t.wait(SideSink)
-	if s.out.polls {
-		s.err = nil
-		return false
-	}
-	if s.err = s.out.awaitWritable(int(fd)); s.err == nil {
-		return s.step(fd)
-	}
-	return true
-}
-
 // corks tells whether a header is followed at once by a file's bytes, in the same packet: by sendfile, as carryHead
 // comes before byDescriptor.
 func (c *carriage) corks() bool {
-	out := c.outs[0].edge
-	if len(c.outs) > 1 || out == nil || !out.isSocket() || c.t.noSplice || c.t.stable || c.in == nil || !c.in.isFile() {
+	out := &c.outs[0].edge
+	if len(c.outs) > 1 || !out.isSocket() || c.t.noSplice || c.t.stable || !c.in.isFile() {
 		return false
 	}
 	follows := false
 	err := c.in.raw.Control(func(fd uintptr) {
-		var st unix.Stat_t
 		at, err := unix.Seek(int(fd), 0, io.SeekCurrent)
-		follows = err == nil && unix.Fstat(int(fd), &st) == nil && at < st.Size
+		follows = err == nil && at < c.in.size
 	})
 	return err == nil && follows
 }
 
 // direct splices between two descriptors one of which is a FIFO.
 func (c *carriage) direct() (done bool, err error) {
-	in, out := c.in, c.outs[0].edge
-	before := c.t.meter.now.Load()
-	c.t.meter.take(&way{PathSplice, in.what + " to " + out.what})
+	in, out := &c.in, &c.outs[0].edge
+	before := c.t.now.Load()
+	c.t.now.Store(&way{path: PathSplice, from: in.what, to: out.what})
 	for total := int64(0); ; {
 		n, err := c.allow(largePipe)
 		if n == 0 {
@@ -238,13 +239,13 @@ func (c *carriage) direct() (done bool, err error) {
 				return true, err
 			}
 		case total == 0 && refusal(err):
-			c.t.meter.now.Store(before)
+			c.t.now.Store(before)
 			out.refused, in.refused = out.what+" refused splice: "+err.Error(), ""
 			return false, nil
 		case errors.Is(err, errSourceClosed), out.isFIFO() && err != syscall.EPIPE && !errors.Is(err, errSinkClosed):
 			return true, c.opError(SideSource, closedFile(c.src, err)) // all a FIFO says of itself is EPIPE
 		default:
-			return true, c.opError(SideSink, closedFile(c.t.dst, err))
+			return true, c.opError(SideSink, closedFile(c.dst, err))
 		}
 	}
 }
@@ -271,7 +272,7 @@ func (c *carriage) awaitEither(in, out *edge) error {
 		return c.opError(SideSource, closedFile(c.src, err))
 	}
 	side, end, wait := SideSink, out, out.raw.Write
-	ready, block, v := kernel.Writable, out.awaitWritable, any(c.t.dst)
+	ready, block, v := kernel.Writable, out.awaitWritable, any(c.dst)
 	if empty {
 		side, end, wait = SideSource, in, in.raw.Read
 		ready, block, v = kernel.Readable, in.awaitReadable, any(c.src)

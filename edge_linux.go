@@ -3,6 +3,7 @@ package penstock
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 
@@ -12,61 +13,80 @@ import (
 	"github.com/penstock-io/penstock/internal/park"
 )
 
-// edge is a descriptor at an end of a transfer: what it is, how it is waited for, and whether it can be spliced.
+// edge is a descriptor at an end of a transfer: what it is, how it is waited for, and whether it can be spliced. The zero
+// edge is of what has none.
 type edge struct {
 	raw  syscall.RawConn
 	what string // in words
 	mode uint32 // S_IFSOCK and so on
+	size int64  // of a file, when the transfer began
 
-	polls   bool        // the runtime's poller waits for it
-	waiter  park.Waiter // and this where that cannot
-	moved   bool        // splice has moved something here: its errors are errors
-	refused string      // why splice is no way here; empty as long as it may be one
+	polls    bool         // the runtime's poller waits for it
+	datagram bool         // a socket, but no stream
+	moved    bool         // splice has moved something here: its errors are errors
+	refused  string       // why splice is no way here; empty as long as it may be one
+	waiter   *park.Waiter // where the runtime's poller cannot wait
 }
 
-// edgeOf returns the edge of what is a bare descriptor, nil for anything else.
-func edgeOf(v any) *edge {
+// of looks at v. A socket of package net is asked nothing: it is what it is.
+func (e *edge) of(v any) {
 	raw, what := descriptor(v)
 	if raw == nil {
-		return nil
+		return
 	}
-	e := &edge{raw: raw, what: what}
+	switch v.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		*e = edge{raw: raw, what: what, mode: unix.S_IFSOCK, polls: true}
+		return
+	}
+	err := raw.Control(func(fd uintptr) { e.look(int(fd), what) })
+	if err == nil { // else it is closed: its own Read or Write says so
+		e.raw = raw
+	}
+}
+
+func (e *edge) look(fd int, what string) {
 	var st unix.Stat_t
-	err := raw.Control(func(fd uintptr) {
-		e.polls = kernel.Pollable(int(fd))
-		if unix.Fstat(int(fd), &st) == nil {
-			e.mode = st.Mode & unix.S_IFMT
-		}
-	})
-	if err != nil {
-		return nil // closed: its own Read or Write says so
+	if err := unix.Fstat(fd, &st); err != nil {
+		return
 	}
+	e.mode, e.size = st.Mode&unix.S_IFMT, st.Size
 	switch e.mode {
+	case unix.S_IFREG:
+		e.what = "file"
+	case unix.S_IFBLK:
+		e.what = "block device"
 	case unix.S_IFSOCK:
-		e.what = socketKind(raw)
+		e.what = socketKind(fd)
+		kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		e.datagram = err == nil && kind != unix.SOCK_STREAM
 	case unix.S_IFIFO:
 		e.what = "FIFO"
 	case unix.S_IFCHR:
 		e.what = "device"
-	case unix.S_IFBLK:
-		e.what = "block device"
+	default:
+		e.what = what
 	}
-	return e
+	if e.isFile() {
+		return
+	}
+	if e.polls = kernel.Pollable(fd); !e.polls {
+		e.waiter = new(park.Waiter)
+	}
 }
 
-func socketKind(raw syscall.RawConn) (what string) {
-	what = "socket"
-	_ = raw.Control(func(fd uintptr) { // if it is closed now, its use says so
-		switch family, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN); family {
-		case unix.AF_INET, unix.AF_INET6:
-			what = "TCP socket"
-		case unix.AF_UNIX:
-			what = "Unix socket"
-		}
-	})
-	return what
+func socketKind(fd int) string {
+	switch family, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); family {
+	case unix.AF_INET, unix.AF_INET6:
+		return "TCP socket"
+	case unix.AF_UNIX:
+		return "Unix socket"
+	default:
+		return "socket"
+	}
 }
 
+func (e *edge) known() bool    { return e.raw != nil }
 func (e *edge) isFile() bool   { return e.mode == unix.S_IFREG || e.mode == unix.S_IFBLK }
 func (e *edge) isSocket() bool { return e.mode == unix.S_IFSOCK }
 func (e *edge) isFIFO() bool   { return e.mode == unix.S_IFIFO }
@@ -75,8 +95,17 @@ func (e *edge) isFIFO() bool   { return e.mode == unix.S_IFIFO }
 // waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
 func (e *edge) blocks() bool { return !e.polls && !e.isFile() && !e.isFIFO() }
 
-func (e *edge) interrupt() { e.waiter.Interrupt() }
-func (e *edge) resume()    { e.waiter.Resume() }
+func (e *edge) interrupt() {
+	if e.waiter != nil {
+		e.waiter.Interrupt()
+	}
+}
+
+func (e *edge) resume() {
+	if e.waiter != nil {
+		e.waiter.Resume()
+	}
+}
 
 // refuse takes an error that may mean that splice is no way here, and tells whether it does. It does not once splice has
 // moved something.
@@ -95,7 +124,7 @@ func (e *edge) awaitReadable(fd int) error { return e.await(fd, park.Readable) }
 func (e *edge) awaitWritable(fd int) error { return e.await(fd, park.Writable) }
 
 func (e *edge) await(fd int, events park.Events) error {
-	if e.isFile() {
+	if e.waiter == nil {
 		return nil
 	}
 	err := e.waiter.Wait(fd, events)
@@ -103,18 +132,4 @@ func (e *edge) await(fd int, events park.Events) error {
 		err = os.ErrDeadlineExceeded // as the runtime's poller has it
 	}
 	return err
-}
-
-// isDatagram tells whether a file is a socket, but no stream.
-func isDatagram(f *os.File) bool {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return false // closed: its own Read or Write says so
-	}
-	var kind int
-	var kerr error
-	err = raw.Control(func(fd uintptr) {
-		kind, kerr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
-	})
-	return err == nil && kerr == nil && kind != unix.SOCK_STREAM
 }

@@ -2,18 +2,15 @@
 
 package penstock
 
-import (
-	"io"
-	"os"
-)
+import "io"
 
 // edge is a descriptor, of which there is no use without splice: the standard library's Read and Write do all there is.
-type edge struct{}
+type edge struct{ datagram bool }
 
-func edgeOf(any) *edge         { return nil }
-func (*edge) interrupt()       {}
-func (*edge) resume()          {}
-func isDatagram(*os.File) bool { return false }
+func (*edge) of(any)      {}
+func (*edge) known() bool { return false }
+func (*edge) interrupt()  {}
+func (*edge) resume()     {}
 
 // steps is what a header needs.
 type steps struct{ more bool }

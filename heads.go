@@ -8,65 +8,51 @@ import (
 // What goes before the source's own bytes: a header, what was in flight when the Copy before this one failed, and what a
 // bufio.Reader had read ahead.
 
-// carryAhead delivers what was read ahead of the source.
-func (c *carriage) carryAhead() error {
-	for c.ahead != nil && c.ahead.Buffered() > 0 {
-		n, err := c.allow(largeChunk)
-		if n == 0 {
-			return err
-		}
-		space := c.space()
-		n, _ = c.ahead.Read(space[:min(n, len(space), c.ahead.Buffered())]) // of what it holds it tells no error
-		c.t.meter.take(wayAhead)
-		c.bytes = space[:n]
-		c.took(n)
-		if err := c.deliver(); err != nil {
-			return err
-		}
+func (c *carriage) carryHeads() error {
+	if err := c.carryHead(c.t.header); err != nil {
+		return c.beforeFirst(err)
 	}
-	c.letGo()
-	return nil
+	if err := c.carryFirst(); err != nil {
+		return err
+	}
+	return c.carryAhead()
 }
-
-var wayAhead = &way{PathReadWrite, "what a bufio.Reader had read ahead"}
 
 // carryHead delivers the header. It is in hand from the beginning, so that what is not delivered of it is in flight. Where
 // the source's bytes follow at once the socket is told so, and sends them in one packet.
-func (c *carriage) carryHead() error {
-	head := c.t.header
+func (c *carriage) carryHead(head []byte) error {
 	if len(head) == 0 {
 		return nil
 	}
-	c.t.meter.took(len(head))
-	c.t.meter.take(wayHeader)
+	c.t.took(len(head))
+	c.aside += int64(len(head))
+	c.taking(PathReadWrite, "the header")
 	cork := c.left != 0 && c.t.first == nil && c.ahead == nil && c.corks()
 	for len(head) > 0 {
-		n := c.t.pace.grant(&c.t.meter, len(head))
+		n := c.t.grant(&c.t.meter, len(head))
 		if cause := c.t.cause(); cause != nil {
 			e := c.opError(SidePipe, cause)
 			e.InFlight = heapPipe(head)
-			return c.beforeFirst(e)
+			return e
 		}
 		c.more = cork || n < len(head)
-		for _, o := range c.outs {
-			c.write(o, head[:n])
+		for i := range c.outs {
+			c.write(&c.outs[i], head[:n])
 		}
 		c.more = false
-		c.t.pace.spend(n)
+		c.t.spend(n)
 		head = head[n:]
-		for _, o := range c.outs {
-			if o.err != nil {
+		for i := range c.outs {
+			if o := &c.outs[i]; o.err != nil {
 				o.lost = append(o.lost, head...)
 			}
 		}
 		if err := c.verdict(); err != nil {
-			return c.beforeFirst(err)
+			return err
 		}
 	}
 	return nil
 }
-
-var wayHeader = &way{PathReadWrite, "the header"}
 
 // carryFirst delivers what was in flight when the Copy before this one failed. What does not go stays in its pipe.
 func (c *carriage) carryFirst() error {
@@ -74,7 +60,11 @@ func (c *carriage) carryFirst() error {
 	if p == nil {
 		return nil
 	}
-	err := c.outOfPipe(SinkOf(c.t.dst).(stepper), p)
+	before, limit := c.t.in.Load(), c.left
+	c.left = -1 // the limit is the source's
+	err := c.outOfPipe(c.sink, p)
+	c.left = limit
+	c.aside += c.t.in.Load() - before
 	if op := (*OpError)(nil); errors.As(err, &op) {
 		op.InFlight = p
 	}
@@ -98,4 +88,24 @@ func (c *carriage) beforeFirst(err error) error {
 	}
 	op.InFlight = c.t.first
 	return err
+}
+
+// carryAhead delivers what was read ahead of the source.
+func (c *carriage) carryAhead() error {
+	for c.ahead != nil && c.ahead.Buffered() > 0 {
+		n, err := c.allow(largeChunk)
+		if n == 0 {
+			return err
+		}
+		space := c.space()
+		n, _ = c.ahead.Read(space[:min(n, len(space), c.ahead.Buffered())]) // of what it holds it tells no error
+		c.taking(PathReadWrite, "what a bufio.Reader had read ahead")
+		c.bytes = space[:n]
+		c.took(n)
+		if err := c.deliver(); err != nil {
+			return err
+		}
+	}
+	c.letGo()
+	return nil
 }

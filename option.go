@@ -12,12 +12,12 @@ import (
 type Option func(*options)
 
 type options struct {
-	limit    int64 // bytes; -1 for none
-	rate     int64 // bytes per second; 0 for no limit
-	idle     time.Duration
-	timeout  time.Duration
-	every    time.Duration
-	progress func(Report)
+	limit          int64 // bytes; -1 for none
+	bytesPerSecond int64 // 0 for no limit
+	idle           time.Duration
+	timeout        time.Duration
+	every          time.Duration
+	progress       func(Report)
 
 	pipeSize  int
 	noSplice  bool
@@ -54,7 +54,7 @@ func WithRate(bytesPerSecond int64) Option {
 		if bytesPerSecond < 0 {
 			o.refuse("rate of %d bytes per second", bytesPerSecond)
 		}
-		o.rate = bytesPerSecond
+		o.bytesPerSecond = bytesPerSecond
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 // pace is a rate limit: a bucket that fills with a tenth of a second's worth of bytes. The limit may be changed from any
 // goroutine; all else is the mover's.
 type pace struct {
-	rate   atomic.Int64  // bytes per second; 0 for no limit
-	news   chan struct{} // says that something has changed
+	rate   atomic.Int64                  // bytes per second; 0 for no limit
+	news   atomic.Pointer[chan struct{}] // tells the mover, once it has slept, that something has changed
 	halted atomic.Bool
 
 	have float64 // bytes that may go now
@@ -17,11 +17,6 @@ type pace struct {
 }
 
 const burst = 10 // the part of a second that may go at once
-
-func (p *pace) init(bytesPerSecond int64) {
-	p.news = make(chan struct{}, 1)
-	p.rate.Store(bytesPerSecond)
-}
 
 func (p *pace) set(bytesPerSecond int64) {
 	p.rate.Store(bytesPerSecond)
@@ -34,15 +29,25 @@ func (p *pace) interrupt() {
 }
 
 func (p *pace) tell() {
-	select {
-	case p.news <- struct{}{}:
-	default: // one is on its way
+	if news := p.news.Load(); news != nil {
+		select {
+		case *news <- struct{}{}:
+		default: // one is on its way
+		}
 	}
 }
 
 // grant waits until some of n bytes may go, and returns how many; 0 if it has been interrupted. A quarter of the bucket is
 // worth waiting for: so the limit costs no more than 40 wakings a second.
 func (p *pace) grant(m *meter, n int) int {
+	if p.rate.Load() == 0 {
+		p.at = time.Time{}
+		return n
+	}
+	if p.news.Load() == nil {
+		news := make(chan struct{}, 1)
+		p.news.Store(&news) // before the rate and the halt are looked at: what changes later is told
+	}
 	for {
 		rate := float64(p.rate.Load())
 		if rate == 0 {
@@ -66,7 +71,7 @@ func (p *pace) grant(m *meter, n int) int {
 		timer := time.NewTimer(time.Duration((need - p.have) / rate * float64(time.Second)))
 		select {
 		case <-timer.C:
-		case <-p.news:
+		case <-*p.news.Load():
 		}
 		timer.Stop()
 		m.going()

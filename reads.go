@@ -4,6 +4,7 @@ import "io"
 
 // reads calls a Reader in a goroutine of its own, one Read at a time, so that whoever waits for one can leave it behind.
 type reads struct {
+	done   <-chan struct{} // ends the waiting
 	ask    chan []byte
 	answer chan readResult
 	left   chan *Pipe // where the Read that was left behind is to put what it brings
@@ -14,8 +15,8 @@ type readResult struct {
 	err error
 }
 
-func startReads(r io.Reader) *reads {
-	s := &reads{ask: make(chan []byte), answer: make(chan readResult), left: make(chan *Pipe, 1)}
+func startReads(r io.Reader, done <-chan struct{}) *reads {
+	s := &reads{done: done, ask: make(chan []byte), answer: make(chan readResult), left: make(chan *Pipe, 1)}
 	go s.run(r)
 	return s
 }
@@ -39,15 +40,16 @@ func (s *reads) run(r io.Reader) {
 	}
 }
 
-// read reads into b, which is the Read's until it returns. It is false if done came first: then there is no other read.
-func (s *reads) read(b []byte, done <-chan struct{}) (int, error, bool) {
+// read reads into b, which is the Read's until it returns. It is false if the waiting was ended: then there is no other
+// read.
+func (s *reads) read(b []byte) (int, error, bool) {
 	s.ask <- b
 	select {
 	case a := <-s.answer:
 		return a.n, a.err, true
-	case <-done:
+	case <-s.done:
+		return 0, nil, false
 	}
-	return 0, nil, false
 }
 
 // late returns the pipe that gets what a Read that was left behind brings, and then its end.

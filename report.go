@@ -12,9 +12,8 @@ type Report struct {
 	Delivered int64   // bytes that the sink has taken; what is missing to Consumed is in flight
 	Tees      []int64 // bytes that each further sink has taken, in the order of [WithTee]
 
-	Path Path           // the way taken, the last one if there were several
-	Why  string         // in words, what it leads through, or why it is no faster one
-	By   map[Path]int64 // bytes by way
+	Path Path   // the way taken, the last one if there were several
+	Why  string // in words, what it leads through, or why it is no faster one
 
 	Calls int64 // system calls that moved bytes, or tried to; of a plain Reader or Writer its calls
 
@@ -26,7 +25,12 @@ type Report struct {
 	Since   time.Duration // and how long it has done so
 
 	Elapsed time.Duration // from the beginning to the end, or to now
+
+	by [len(pathIndex)]int64
 }
+
+// By returns how many of the delivered bytes went that way.
+func (r Report) By(p Path) int64 { return r.by[p.index()] }
 
 // Rate returns the bytes per second that were delivered, on average.
 func (r Report) Rate() float64 {
@@ -45,10 +49,22 @@ func (r Report) String() string {
 	return s
 }
 
-// way is a path with its reason, made once, so that a change of ways is one store of a pointer.
+// way is a path with its reason, which is put into words for those who ask.
 type way struct {
-	path Path
-	why  string
+	path     Path
+	from, to string // what it leads between; or from alone says it all
+	but      string // why it is no faster one
+}
+
+func (w *way) why() string {
+	s := w.from
+	if w.to != "" {
+		s += " to " + w.to
+	}
+	if w.but != "" {
+		s += ": " + w.but
+	}
+	return s
 }
 
 // pathIndex orders the counters of a meter.
@@ -63,7 +79,7 @@ func (p Path) index() int {
 	panic("penstock: a path without a counter: " + string(p))
 }
 
-// held is what a transfer waits for when that is neither its source nor its sink.
+// sideLimit is what a transfer waits for when that is neither its source nor its sink.
 const sideLimit = SidePipe
 
 // meter counts what a transfer does. Its owner is the goroutine that moves the bytes and that alone writes; anybody may
@@ -120,17 +136,15 @@ func (m *meter) end() {
 
 // report is a snapshot, from any goroutine.
 func (m *meter) report() Report {
-	r := Report{By: make(map[Path]int64)}
+	var r Report
 	r.Delivered = m.out.Load() // before what was consumed, which is never less
 	r.Consumed = m.in.Load()
 	r.Calls = m.calls.Load()
 	if w := m.now.Load(); w != nil {
-		r.Path, r.Why = w.path, w.why
+		r.Path, r.Why = w.path, w.why()
 	}
-	for i, p := range pathIndex {
-		if n := m.by[i].Load(); n > 0 {
-			r.By[p] = n
-		}
+	for i := range r.by {
+		r.by[i] = m.by[i].Load()
 	}
 	elapsed := m.ended.Load()
 	if elapsed == 0 && !m.began.IsZero() {

@@ -13,41 +13,40 @@ import (
 )
 
 // Transfer is one [Copy], for those who want to look at it, or to change it, while it runs. It runs once.
+//
+// All of it is one allocation: a server makes one for each request, and holds thousands that are quiet.
 type Transfer struct {
-	dst io.Writer
-	src io.Reader
 	options
 	meter
+	pace
 
 	claimed, started atomic.Bool // Run has been called, and the meter can be read
 
-	teed  []atomic.Int64 // bytes that each further sink has taken
-	pace  pace
-	first *Pipe // of a Resume: what was in flight
-
-	interruptible bool // something may stop it before its end
+	first         *Pipe          // of a Resume: what was in flight
+	teed          []atomic.Int64 // bytes that each further sink has taken
+	interruptible bool           // something may stop it before its end
 
 	stopped atomic.Pointer[error] // why it was interrupted
-	done    chan struct{}         // closed when it has been
 
-	mu   sync.Mutex    // guards ends; never held while bytes move
-	ends []interrupter // what a wait of this transfer may be at; the caller's again when it is over
-}
+	mu    sync.Mutex    // guards what follows; never held while bytes move
+	armed bool          // the ends may be interrupted; they are the caller's again when it is over
+	told  bool          // of having been stopped
+	done  chan struct{} // closed when told; made for who selects on it
 
-// interrupter is an end that may be waited for.
-type interrupter interface {
-	interrupt() // makes the wait, and every later one, end promptly with os.ErrDeadlineExceeded; from any goroutine
-	resume()
+	carriage carriage
 }
 
 // NewTransfer prepares a transfer. [Transfer.Run] tells of options that make no sense.
 func NewTransfer(dst io.Writer, src io.Reader, opts ...Option) *Transfer {
-	t := &Transfer{dst: dst, src: src, options: options{limit: -1}, done: make(chan struct{})}
+	t := &Transfer{options: options{limit: -1}}
+	t.carriage.src, t.carriage.dst = src, dst
 	for _, opt := range opts {
 		opt(&t.options)
 	}
-	t.pace.init(t.rate)
-	t.teed = make([]atomic.Int64, len(t.tees))
+	t.rate.Store(t.bytesPerSecond)
+	if len(t.tees) > 0 {
+		t.teed = make([]atomic.Int64, len(t.tees))
+	}
 	return t
 }
 
@@ -56,10 +55,6 @@ func (t *Transfer) Report() Report {
 	if !t.started.Load() {
 		return Report{}
 	}
-	return t.report()
-}
-
-func (t *Transfer) report() Report {
 	r := t.meter.report()
 	for i := range t.teed {
 		r.Tees = append(r.Tees, t.teed[i].Load())
@@ -72,49 +67,53 @@ func (t *Transfer) SetRate(bytesPerSecond int64) { t.pace.set(max(bytesPerSecond
 
 // Run moves the bytes, as [Copy] tells. A second call fails.
 func (t *Transfer) Run(ctx context.Context) (Report, error) {
-	if !t.claimed.CompareAndSwap(false, true) {
-		return Report{}, opErr("copy", SidePipe, "", errors.New("a transfer runs once"))
-	}
-	t.meter.began = time.Now()
-	t.started.Store(true)
-	err := t.check()
+	err := t.begin()
 	if err == nil {
 		err = t.run(ctx)
 	}
+	if !t.started.Load() {
+		return Report{}, err
+	}
 	t.meter.end()
-	rep := t.report()
+	rep := t.Report()
 	if t.progress != nil && t.bad == nil {
 		t.progress(rep)
 	}
 	return rep, err
 }
 
+func (t *Transfer) begin() error {
+	if !t.claimed.CompareAndSwap(false, true) {
+		return opErr("copy", SidePipe, "", errors.New("a transfer runs once"))
+	}
+	t.meter.began = time.Now()
+	t.started.Store(true)
+	return t.check()
+}
+
 // check refuses what cannot be done, before anything has moved.
 func (t *Transfer) check() error {
+	c := &t.carriage
 	switch {
 	case t.bad != nil:
 		return opErr("copy", SidePipe, "", t.bad)
-	case t.src == nil:
+	case c.src == nil:
 		return opErr("copy", SideSource, "", fmt.Errorf("no source: %w", syscall.EINVAL))
-	case t.dst == nil:
-		return opErr("copy", SideSink, "", fmt.Errorf("no sink: %w", syscall.EINVAL))
 	case t.first != nil && len(t.tees) > 0:
 		return opErr("copy", SideSink, "", fmt.Errorf("a Resume has one sink: %w", syscall.EINVAL))
 	}
-	for i, w := range t.tees {
-		if w == nil {
-			return opErr("copy", SideSink, "", &OutputError{i + 1, fmt.Errorf("no sink: %w", syscall.EINVAL)})
-		}
+	if isDatagram(c.src) {
+		return opErr("copy", SideSource, "", errDatagrams)
 	}
-	if err := refuseDatagrams(t.src); err != nil {
-		return opErr("copy", SideSource, "", err)
-	}
-	for i, w := range t.sinks() {
-		if err := refuseDatagrams(w); err != nil {
-			return t.sinkError(i, "", err)
-		}
-		if _, can := w.(closeWriter); t.halfClose && !can {
-			return t.sinkError(i, "", fmt.Errorf("half-close: %w", errors.ErrUnsupported))
+	for i := range 1 + len(t.tees) {
+		w := t.sink(i)
+		switch _, can := w.(closeWriter); {
+		case w == nil:
+			return sinkError(i, fmt.Errorf("no sink: %w", syscall.EINVAL))
+		case isDatagram(w):
+			return sinkError(i, errDatagrams)
+		case t.halfClose && !can:
+			return sinkError(i, fmt.Errorf("half-close: %w", errors.ErrUnsupported))
 		}
 	}
 	return nil
@@ -123,14 +122,20 @@ func (t *Transfer) check() error {
 // closeWriter is what can tell its peer that no more will come.
 type closeWriter interface{ CloseWrite() error }
 
-func (t *Transfer) sinks() []io.Writer { return append([]io.Writer{t.dst}, t.tees...) }
+// sink returns the destination, and then the further sinks.
+func (t *Transfer) sink(i int) io.Writer {
+	if i == 0 {
+		return t.carriage.dst
+	}
+	return t.tees[i-1]
+}
 
-// sinkError blames sink i, the first of which is the destination.
-func (t *Transfer) sinkError(i int, path Path, err error) *OpError {
+// sinkError blames a sink.
+func sinkError(i int, err error) *OpError {
 	if i > 0 {
 		err = &OutputError{i, err}
 	}
-	return &OpError{Op: "copy", Side: SideSink, Path: path, Err: err}
+	return &OpError{Op: "copy", Side: SideSink, Err: err}
 }
 
 func (t *Transfer) run(ctx context.Context) error {
@@ -143,21 +148,25 @@ func (t *Transfer) run(ctx context.Context) error {
 		return opErr("copy", SidePipe, "", context.Cause(ctx))
 	}
 	t.interruptible = t.interruptible || ctx.Done() != nil || t.idle > 0
-	c := newCarriage(t)
-	defer c.close()
-	t.arm(c.ends())
+	if err := t.carriage.open(t); err != nil {
+		return err
+	}
+	defer t.carriage.close()
+	t.arm()
 	defer t.disarm()
-	defer t.watch(ctx)()
-
-	err := c.carry()
-	if err == nil && t.halfClose {
-		for i, w := range t.sinks() {
-			if cerr := w.(closeWriter).CloseWrite(); cerr != nil {
-				err = errors.Join(err, t.sinkError(i, "", cerr))
-			}
+	if ctx.Done() != nil || t.idle > 0 || t.progress != nil {
+		defer t.watch(ctx)()
+	}
+	if err := t.carriage.carry(); err != nil || !t.halfClose {
+		return err
+	}
+	var errs []error
+	for i := range 1 + len(t.tees) {
+		if err := t.sink(i).(closeWriter).CloseWrite(); err != nil {
+			errs = append(errs, sinkError(i, err))
 		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // watch arranges that whatever is to end the transfer interrupts its waits. What it returns undoes that.
@@ -184,7 +193,7 @@ func (t *Transfer) watch(ctx context.Context) (release func()) {
 		}))
 	}
 	if t.progress != nil {
-		stops = append(stops, every(t.every, func() { t.progress(t.report()) }))
+		stops = append(stops, every(t.every, func() { t.progress(t.Report()) }))
 	}
 	return func() {
 		for _, stop := range stops {
@@ -193,13 +202,13 @@ func (t *Transfer) watch(ctx context.Context) (release func()) {
 	}
 }
 
-// arm names the ends, which an interruption may have come before.
-func (t *Transfer) arm(ends []interrupter) {
+// arm lets the ends be interrupted, and does so if that has been asked for already.
+func (t *Transfer) arm() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ends = ends
-	if t.stopped.Load() != nil {
-		t.interruptLocked()
+	t.armed = true
+	if t.told {
+		t.carriage.interrupt()
 	}
 }
 
@@ -207,17 +216,9 @@ func (t *Transfer) arm(ends []interrupter) {
 func (t *Transfer) disarm() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.stopped.Load() != nil {
-		for _, e := range t.ends {
-			e.resume()
-		}
-	}
-	t.ends = nil
-}
-
-func (t *Transfer) interruptLocked() {
-	for _, e := range t.ends {
-		e.interrupt()
+	t.armed = false
+	if t.told {
+		t.carriage.resume()
 	}
 }
 
@@ -226,11 +227,29 @@ func (t *Transfer) stop(cause error) {
 	if !t.stopped.CompareAndSwap(nil, &cause) {
 		return
 	}
-	close(t.done)
 	t.pace.interrupt()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.interruptLocked()
+	t.told = true
+	if t.done != nil {
+		close(t.done)
+	}
+	if t.armed {
+		t.carriage.interrupt()
+	}
+}
+
+// whenStopped returns a channel that is closed when the transfer is stopped.
+func (t *Transfer) whenStopped() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done == nil {
+		t.done = make(chan struct{})
+		if t.told {
+			close(t.done)
+		}
+	}
+	return t.done
 }
 
 // cause returns why the transfer is to stop, nil if it is not.
@@ -253,8 +272,8 @@ func (t *Transfer) because(err error) error {
 func (t *Transfer) idleFor() func() bool {
 	var last, quiet int64 = -1, 0
 	return func() bool {
-		moved := t.meter.in.Load() + t.meter.out.Load()
-		if moved != last || (t.meter.since.Load() != 0 && Side(t.meter.side.Load()) == sideLimit) {
+		moved := t.in.Load() + t.out.Load()
+		if moved != last || (t.since.Load() != 0 && Side(t.side.Load()) == sideLimit) {
 			last, quiet = moved, 0
 			return false
 		}
