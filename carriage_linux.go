@@ -423,25 +423,17 @@ func (c *carriage) doWrite(fd int) bool {
 	e := &c.to.edge
 	c.t.going()
 	for c.moved < len(c.rest) {
-		rest := c.rest[c.moved:]
-		if !e.polls && !e.isFile() {
+		if e.waiter != nil {
 			c.t.wait(SideSink)
-			if c.err = e.awaitWritable(fd); c.err != nil {
-				return true
-			}
-			c.t.going()
-			rest = rest[:min(len(rest), os.Getpagesize())] // what a pipe takes that can be written to at all
 		}
-		m, err := c.writeNow(fd, rest)
+		m, err := c.writeOnce(e, fd, c.rest[c.moved:])
+		c.t.going()
 		c.t.called()
 		c.moved += m
 		switch {
 		case err == syscall.EAGAIN && e.polls:
 			c.t.wait(SideSink)
 			return false
-		case err == nil && m == 0:
-			c.err = io.ErrShortWrite
-			return true
 		case err != nil && err != syscall.EAGAIN:
 			c.err = err
 			return true
@@ -450,9 +442,9 @@ func (c *carriage) doWrite(fd int) bool {
 	return true
 }
 
-func (c *carriage) writeNow(fd int, b []byte) (int, error) {
-	if c.more && c.to.edge.isSocket() {
+func (c *carriage) writeOnce(e *edge, fd int, b []byte) (int, error) {
+	if c.more && e.isSocket() {
 		return kernel.SendMore(fd, b)
 	}
-	return kernel.Write(fd, b)
+	return e.write(fd, b)
 }

@@ -3,6 +3,7 @@ package penstock
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -132,4 +133,55 @@ func (e *edge) await(fd int, events park.Events) error {
 		err = os.ErrDeadlineExceeded // as the runtime's poller has it
 	}
 	return err
+}
+
+// fileWriter writes to a file by write(2). The file's own Write kills the process where that is its stdout and the reader
+// has gone, and waits where nothing ends it.
+type fileWriter struct {
+	*os.File
+	edge *edge
+}
+
+func (w *fileWriter) Write(b []byte) (done int, err error) {
+	var werr error
+	err = w.edge.raw.Write(func(fd uintptr) bool {
+		for done < len(b) {
+			var m int
+			m, werr = w.edge.write(int(fd), b[done:])
+			done += m
+			if werr == syscall.EAGAIN {
+				if w.edge.polls {
+					werr = nil
+					return false
+				}
+				continue
+			}
+			if werr != nil {
+				break
+			}
+		}
+		return true
+	})
+	if err == nil {
+		err = werr
+	}
+	if err != nil {
+		err = closedFile(w.File, err)
+	}
+	return done, err
+}
+
+// write writes once, what can be written without being stuck there.
+func (e *edge) write(fd int, b []byte) (int, error) {
+	if e.waiter != nil {
+		if err := e.awaitWritable(fd); err != nil {
+			return 0, err
+		}
+		b = b[:min(len(b), os.Getpagesize())] // what a pipe takes that can be written to at all
+	}
+	n, err := kernel.Write(fd, b)
+	if n == 0 && err == nil && len(b) > 0 {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }

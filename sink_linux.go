@@ -11,15 +11,17 @@ import (
 
 // descriptorSink returns a Sink that splices, or nil if w is no bare descriptor.
 func descriptorSink(w io.Writer) Sink {
-	raw, kind := descriptor(w)
-	if raw == nil {
+	s := &fdSink{v: w, w: writerSink{w: w}}
+	if s.of(w); !s.known() {
 		return nil
 	}
-	s := &fdSink{w: writerSink{w: w}, raw: raw, polls: pollable(w, raw)}
+	if f, ok := w.(*os.File); ok {
+		s.w.w = &fileWriter{f, &s.edge}
+	}
 	s.spliceStep, s.writeStep = s.doSplice, s.doWrite
-	s.whySplice = "kernel pipe to " + kind
-	s.whyPages = "pages of a memory pipe written to a " + kind
-	s.whyRefused = kind + " refused splice"
+	s.whySplice = "kernel pipe to " + s.what
+	s.whyPages = "pages of a memory pipe written to a " + s.what
+	s.whyRefused = s.what + " refused splice"
 	return s
 }
 
@@ -36,13 +38,13 @@ func refusal(err error) bool {
 // fdSink splices to a descriptor, waiting in the runtime's poller. As in fdSource, the call in progress stands in the
 // struct so that it allocates nothing.
 type fdSink struct {
-	w     writerSink
-	raw   syscall.RawConn
-	polls bool
+	v io.Writer
+	w writerSink
+	edge
 
 	whySplice, whyPages, whyRefused string
 
-	refused bool // splice is not for this descriptor: O_APPEND, /dev/full
+	refuses bool // splice is not for this descriptor: O_APPEND, /dev/full
 
 	spliceStep, writeStep func(fd uintptr) bool
 
@@ -61,12 +63,12 @@ func (s *fdSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
 			return s.fromPages(p, n, flags, flags)
 		}
 	case *KernelPipe:
-		if !s.refused {
+		if !s.refuses {
 			m, err := s.splice(p, n, flags)
 			if m > 0 || !refusal(err) {
 				return m, err
 			}
-			s.refused = true // and what is in the pipe goes through user space
+			s.refuses = true // and what is in the pipe goes through user space
 		}
 	}
 	return s.w.SpliceWrite(p, n, flags)
@@ -75,7 +77,7 @@ func (s *fdSink) SpliceWrite(p Conduit, n int, flags Flags) (int, error) {
 // step tries without waiting, and if nothing would go waits for the first few bytes to.
 func (s *fdSink) step(p Conduit, n int, flags Flags) (int, error) {
 	if !s.polls {
-		if _, ok := p.(*Pipe); ok || s.refused {
+		if _, ok := p.(*Pipe); ok || s.refuses {
 			return s.w.step(p, n, flags)
 		}
 	}
@@ -114,7 +116,7 @@ func (s *fdSink) doSplice(fd uintptr) bool {
 		s.moved += m
 		if err == syscall.EAGAIN {
 			if !s.polls { // the runtime cannot wait for this one: a blocking stdout, say
-				if err = kernel.WaitWritable(int(fd)); err == nil {
+				if err = s.awaitWritable(int(fd)); err == nil {
 					continue
 				}
 			}
@@ -198,7 +200,7 @@ func (s *fdSink) result(path Path, err error) (int, error) {
 	case err == io.ErrUnexpectedEOF:
 		return s.moved, opErr("splice", SidePipe, path, err)
 	default:
-		return s.moved, opErr("splice", SideSink, path, closedFile(s.w.w, err))
+		return s.moved, opErr("splice", SideSink, path, closedFile(s.v, err))
 	}
 }
 
@@ -206,12 +208,22 @@ func (s *fdSink) Path(p Conduit) (Path, string) {
 	if _, ok := p.(*Pipe); ok {
 		return PathPages, s.whyPages
 	}
-	if s.refused {
+	if s.refuses {
 		return PathReadWrite, s.whyRefused
 	}
 	return PathSplice, s.whySplice
 }
 
 func (s *fdSink) Polls() bool { return s.polls }
-func (s *fdSink) Interrupt()  { s.w.Interrupt() }
-func (s *fdSink) Resume()     { s.w.Resume() }
+
+// Interrupt ends a wait in the runtime's poller, or the one that stands in for it.
+func (s *fdSink) Interrupt() {
+	s.edge.interrupt()
+	s.w.Interrupt()
+}
+
+// Resume undoes Interrupt.
+func (s *fdSink) Resume() {
+	s.edge.resume()
+	s.w.Resume()
+}

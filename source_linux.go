@@ -14,15 +14,14 @@ import (
 // descriptorSource returns a Source that splices, or nil if r is no bare descriptor. Only the types themselves count: a
 // wrapper that embeds one may hold bytes back.
 func descriptorSource(r io.Reader) Source {
-	raw, kind := descriptor(r)
-	if raw == nil {
+	s := &fdSource{r: readerSource{r: r}}
+	if s.of(r); !s.known() {
 		return nil
 	}
-	s := &fdSource{r: readerSource{r: r}, raw: raw, polls: pollable(r, raw)}
 	s.spliceStep, s.readStep, s.waitStep, s.readNow = s.doSplice, s.doRead, s.doWait, s.rawRead
-	s.whySplice = kind + " to kernel pipe"
-	s.whyPages = kind + " read into pages of a memory pipe"
-	s.whyRefused = kind + " refused splice"
+	s.whySplice = s.what + " to kernel pipe"
+	s.whyPages = s.what + " read into pages of a memory pipe"
+	s.whyRefused = s.what + " refused splice"
 	return s
 }
 
@@ -54,28 +53,15 @@ func descriptor(v any) (syscall.RawConn, string) {
 	return raw, kind
 }
 
-// pollable tells whether the runtime waits for a descriptor in its poller: sockets always, a file if it is a pipe, a
-// terminal or the like and does not block. One that blocks, as an inherited stdin does, waits in a thread.
-func pollable(v any, raw syscall.RawConn) (ok bool) {
-	if _, file := v.(*os.File); !file {
-		return true
-	}
-	if err := raw.Control(func(fd uintptr) { ok = kernel.Pollable(int(fd)) }); err != nil {
-		return false
-	}
-	return ok
-}
-
 // fdSource splices from a descriptor, waiting in the runtime's poller. The fields of the call in progress stand in the
 // struct, and its steps are bound once, so that a call allocates nothing.
 type fdSource struct {
-	r     readerSource
-	raw   syscall.RawConn
-	polls bool
+	r readerSource
+	edge
 
 	whySplice, whyPages, whyRefused string
 
-	refused error // why splice is not used any more
+	refusal error // why splice is not used any more
 	failed  error // met behind bytes that go first; the next call's
 
 	spliceStep, readStep, waitStep func(fd uintptr) bool
@@ -102,12 +88,12 @@ func (s *fdSource) SpliceRead(p Conduit, n int, flags Flags) (int, error) {
 	case *Pipe:
 		return s.intoPages(p, n)
 	case *KernelPipe:
-		if s.refused == nil {
+		if s.refusal == nil {
 			m, err := s.splice(p, n)
 			if m > 0 || !refusal(err) {
 				return m, err
 			}
-			s.refused = err
+			s.refusal = err
 		}
 	}
 	return s.r.SpliceRead(p, n, flags)
@@ -124,7 +110,7 @@ func (s *fdSource) heldBack(p Conduit) (err error) {
 func (s *fdSource) leftover() []byte { return leftover(&s.r) }
 
 // Polls is false for files, which are always ready, and for what refused splice, which is read plainly.
-func (s *fdSource) Polls() bool { return s.polls && s.refused == nil }
+func (s *fdSource) Polls() bool { return s.polls && s.refusal == nil }
 
 // splice fills an empty pipe. Because it is empty, EAGAIN can only be the source's.
 func (s *fdSource) splice(p *KernelPipe, n int) (int, error) {
@@ -173,7 +159,7 @@ func (s *fdSource) doSplice(fd uintptr) bool {
 		m, err := kernel.Splice(s.pipe, int(fd), s.n-s.moved)
 		s.moved += m
 		if err == syscall.EAGAIN && s.moved == 0 && !s.polls && s.flags&NonBlock == 0 {
-			err = kernel.WaitReadable(int(fd)) // the runtime cannot wait for this one: a blocking stdin, say
+			err = s.awaitReadable(int(fd)) // the runtime cannot wait for this one: a blocking stdin, say
 			if err == nil {
 				continue
 			}
@@ -189,8 +175,13 @@ func (s *fdSource) doSplice(fd uintptr) bool {
 // intoPages reads a page and, while pages come back full, the next without waiting.
 func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
 	read := s.r.r.Read
-	if s.flags&NonBlock != 0 && s.polls {
+	switch {
+	case s.flags&NonBlock != 0 && s.polls:
 		read = s.readNow
+	case s.waiter != nil: // a Read would wait, where nothing ends it
+		if err := s.awaitRead(); err != nil {
+			return 0, sourceErr(p, PathPages, err)
+		}
 	}
 	total, more, err := p.fill(n, read)
 	for more && err == nil && total < n && !p.full() {
@@ -214,6 +205,19 @@ func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
 	}
 }
 
+// awaitRead waits outside the runtime's poller.
+func (s *fdSource) awaitRead() error {
+	s.err = nil
+	err := s.raw.Read(func(fd uintptr) bool {
+		s.err = s.awaitReadable(int(fd))
+		return true
+	})
+	if err == nil {
+		err = s.err
+	}
+	return err
+}
+
 func (s *fdSource) rawRead(b []byte) (int, error) {
 	s.space, s.moved, s.err = b, 0, nil
 	if err := s.raw.Read(s.readStep); err != nil {
@@ -231,7 +235,7 @@ func (s *fdSource) Path(p Conduit) (Path, string) {
 	if _, ok := p.(*Pipe); ok {
 		return PathPages, s.whyPages
 	}
-	if s.refused != nil {
+	if s.refusal != nil {
 		return PathReadWrite, s.whyRefused
 	}
 	return PathSplice, s.whySplice
@@ -252,4 +256,11 @@ func (s *fdSource) doWait(fd uintptr) bool {
 	return kernel.Readable(int(fd))
 }
 
-func (s *fdSource) SetReadDeadline(t time.Time) error { return setReadDeadline(s.r.r, t) }
+// SetReadDeadline serves to interrupt, also where the descriptor itself has no deadlines.
+func (s *fdSource) SetReadDeadline(t time.Time) error {
+	if s.waiter != nil {
+		s.waiter.SetDeadline(t)
+		return nil
+	}
+	return setReadDeadline(s.r.r, t)
+}

@@ -161,17 +161,6 @@ func Resize(fd, size int) (int, error) {
 // MaxVector bounds the buffers of one Writev: the kernel's UIO_MAXIOV.
 const MaxVector = 1024
 
-// WaitReadable waits until a descriptor can be read, is at its end, or has failed: poll(2), in a thread of its own.
-func WaitReadable(fd int) error { return wait(fd, unix.POLLIN|unix.POLLRDHUP) }
-
-// WaitWritable waits until a descriptor can be written to, or has failed.
-func WaitWritable(fd int) error { return wait(fd, unix.POLLOUT) }
-
-func wait(fd int, events int16) error {
-	_, err := poll(fd, events, -1)
-	return err
-}
-
 // Readable only looks whether a read would not wait: there is something, or the end, or an error.
 func Readable(fd int) bool { return look(fd, unix.POLLIN|unix.POLLRDHUP) != 0 }
 
