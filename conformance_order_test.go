@@ -76,11 +76,9 @@ func into(t *testing.T, p penstock.Conduit, state string) {
 	case "full":
 		put(t, p, pattern(p.Cap()))
 	case "without a reader":
-		m, ok := p.(*penstock.Pipe)
-		if !ok {
-			t.Skip("a KernelPipe's ends are closed together, or the write end first")
+		if err := p.(verbs).CloseRead(); err != nil {
+			t.Fatal(err)
 		}
-		m.CloseRead()
 	}
 }
 

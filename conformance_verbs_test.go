@@ -98,13 +98,19 @@ func untilHeld(p verbs, n int) {
 	}
 }
 
-// TestBothBackingsMeanTheSame by the verbs of a pipe, here of two slots.
+// TestBothBackingsMeanTheSame by the verbs of a pipe.
 func TestBothBackingsMeanTheSame(t *testing.T) {
+	for _, tt := range verbTable {
+		t.Run(tt.name, func(t *testing.T) {
+			slotted(t, func(t *testing.T, open opener) { tt.do(t, open(t, 2).(verbs)) })
+		})
+	}
+}
+
+// verbTable is what the verbs do, on a pipe of two slots.
+var verbTable = func() []verbCase {
 	background := context.Background()
-	for _, tt := range []struct {
-		name string
-		do   func(t *testing.T, p verbs)
-	}{
+	return []verbCase{
 		{"TryRead and TryWrite do not wait", func(t *testing.T, p verbs) {
 			b := make([]byte, 4*pageSize)
 			try := func(want result, do func() (int, error)) {
@@ -428,9 +434,10 @@ func TestBothBackingsMeanTheSame(t *testing.T) {
 				}
 			}
 		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			slotted(t, func(t *testing.T, open opener) { tt.do(t, open(t, 2).(verbs)) })
-		})
 	}
+}()
+
+type verbCase struct {
+	name string
+	do   func(t *testing.T, p verbs)
 }

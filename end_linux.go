@@ -109,6 +109,13 @@ func (e *end) destroy() {
 	})
 }
 
+// omit makes an end that is not there.
+func (e *end) omit() {
+	e.fd, e.absent = -1, true
+	e.state.Store(endClosed)
+	e.gone.Do(func() {})
+}
+
 // promote returns the end as the runtime's poller knows it, or nil if that cannot wait for it. Precondition: the caller
 // has entered.
 func (e *end) promote() syscall.RawConn {

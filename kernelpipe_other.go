@@ -5,6 +5,7 @@ package penstock
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 )
 
@@ -19,6 +20,9 @@ var (
 
 // NewKernelPipe fails: this system has no splice.
 func NewKernelPipe(int) (*KernelPipe, error) { return nil, errNotLinux }
+
+// AdoptKernelPipe fails: this system has no splice.
+func AdoptKernelPipe(_, _ *os.File) (*KernelPipe, error) { return nil, errNotLinux }
 
 // The verbs of a pipe that cannot exist.
 
@@ -53,6 +57,8 @@ func (*KernelPipe) backing() string                   { return "kernel" }
 func (*KernelPipe) available(context.Context, Flags) (int, error) {
 	return 0, errNotLinux
 }
+func (*KernelPipe) ReadEnd() (*os.File, error)          { return nil, errNotLinux }
+func (*KernelPipe) WriteEnd() (*os.File, error)         { return nil, errNotLinux }
 func (*KernelPipe) measure() int                        { return 0 }
 func (*KernelPipe) asLent() bool                        { return false }
 func (*KernelPipe) readNow([]byte) (int, error)         { return 0, errNotLinux }

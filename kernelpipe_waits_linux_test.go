@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -190,27 +188,6 @@ func TestASidePipeShowsAllThatAResizedPipeHolds(t *testing.T) {
 	if n, err := p.PeekInto(got); err != nil || !bytes.Equal(got[:n], want) {
 		t.Errorf("%d bytes of %d, %v", n, len(want), err)
 	}
-}
-
-// inChild runs the calling test once more, in a process of its own with this in its environment, and tells whether this
-// is that process.
-func inChild(t *testing.T, prepare func(c *child)) bool {
-	t.Helper()
-	if os.Getenv("PENSTOCK_CHILD") == t.Name() {
-		return true
-	}
-	c := newChild(t)
-	if prepare != nil {
-		prepare(c)
-	}
-	out, err := c.run()
-	switch {
-	case err != nil:
-		t.Errorf("%v\n%s", err, out)
-	case strings.Contains(out, "--- SKIP"):
-		t.Skip(out)
-	}
-	return false
 }
 
 // TestWithoutDescriptorsNothingIsLost: a peek and a tee that find no side pipe say so, and work again later.

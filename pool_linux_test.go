@@ -3,6 +3,7 @@ package penstock
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"syscall"
 	"testing"
@@ -26,7 +27,7 @@ func smallPool(t *testing.T) (*Pool, func() *KernelPipe) {
 
 func TestPoolRefusesWhatIsNoSizeAndGoesOn(t *testing.T) {
 	pool, get := smallPool(t)
-	for _, size := range []int{0, -1, -4096, 1, 4095, 5000, 3 * os.Getpagesize(), 1<<62 + 1} {
+	for _, size := range []int{0, -1, -4096, 1, 4095, 5000, 3 * os.Getpagesize(), math.MaxInt} {
 		if _, err := pool.Get(size); !errors.Is(err, syscall.EINVAL) {
 			t.Errorf("%d bytes: %v", size, err)
 		}

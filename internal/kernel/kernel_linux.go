@@ -248,9 +248,10 @@ func Pollable(fd int) bool {
 	}
 }
 
-// Dup returns another descriptor of the same end, close-on-exec.
+// Dup returns another descriptor of the same description, close-on-exec, and none of the standard ones: what fails at
+// those with EPIPE ends a Go process.
 func Dup(fd int) (int, error) {
-	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 }
 
 // Close closes a descriptor. After EINTR Linux has closed it all the same, so it is not retried.
