@@ -30,7 +30,7 @@ func inChild(t *testing.T, prepare func(c *child)) bool {
 	ctx, cancel := context.WithTimeout(background, 30*time.Second)
 	defer cancel()
 	c := &child{Cmd: exec.CommandContext(ctx, self, "-test.run=^"+t.Name()+"$", "-test.v")}
-	c.Env = append(os.Environ(), "PENSTOCK_CHILD="+t.Name())
+	c.Env = append(os.Environ(), "PENSTOCK_CHILD="+t.Name(), "GORACE=atexit_sleep_ms=0")
 	c.Stdout, c.Stderr = &c.said, &c.said
 	if prepare != nil {
 		prepare(c)

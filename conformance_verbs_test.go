@@ -356,7 +356,7 @@ var verbTable = func() []verbCase {
 				{1, 8, syscall.EBUSY},
 				{0, 8, syscall.EINVAL},
 				{-1, 8, syscall.EINVAL},
-				{1 << 40, 8, syscall.EINVAL},
+				{1 << 23, 8, syscall.EINVAL},
 				{2, 2, nil},
 			} {
 				err := p.Resize(to.slots)

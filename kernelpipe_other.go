@@ -35,12 +35,15 @@ func (*KernelPipe) ReadContext(context.Context, []byte) (int, error) {
 func (*KernelPipe) WriteContext(context.Context, []byte) (int, error) {
 	return 0, errNotLinux
 }
-func (*KernelPipe) TryRead([]byte) (int, error)       { return 0, errNotLinux }
-func (*KernelPipe) TryWrite([]byte) (int, error)      { return 0, errNotLinux }
-func (*KernelPipe) Len() int                          { return 0 }
-func (*KernelPipe) Cap() int                          { return 0 }
-func (*KernelPipe) Slots() int                        { return 0 }
-func (*KernelPipe) Resize(int) error                  { return errNotLinux }
+func (*KernelPipe) TryRead([]byte) (int, error)  { return 0, errNotLinux }
+func (*KernelPipe) TryWrite([]byte) (int, error) { return 0, errNotLinux }
+func (*KernelPipe) Len() int                     { return 0 }
+func (*KernelPipe) Cap() int                     { return 0 }
+func (*KernelPipe) Slots() int                   { return 0 }
+func (*KernelPipe) Resize(int) error             { return errNotLinux }
+func (*KernelPipe) Vmsplice(context.Context, *Mapping, int, int, Flags) (int, error) {
+	return 0, errNotLinux
+}
 func (*KernelPipe) Peek(int) ([]byte, error)          { return nil, errNotLinux }
 func (*KernelPipe) PeekInto([]byte) (int, error)      { return 0, errNotLinux }
 func (*KernelPipe) Discard(int) (int, error)          { return 0, errNotLinux }
