@@ -109,7 +109,7 @@ func TestATreeOfTeesGivesEveryLeafEverything(t *testing.T) {
 		for {
 			n, err := 0, error(nil)
 			if together {
-				n, err = TeeMany(background, outs, src, 1<<20, 0)
+				n, err = TeeMany(background, []Conduit{outs[0], outs[1]}, src, 1<<20, 0)
 				if err == nil {
 					_, err = src.Discard(n)
 				}

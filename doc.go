@@ -20,13 +20,15 @@
 //
 //   - [Splice] moves data between a pipe and anything, other pipes included.
 //   - [Tee] and [TeeMany] duplicate what a pipe holds into others, without consuming it.
-//   - [Vmsplice] lends the caller's memory to a pipe, and says when it is free again.
+//   - [Vmsplice] lends the caller's memory to a pipe, and says when it is free again; [KernelPipe.Vmsplice] lends or gives
+//     a [Mapping] to the kernel, which does not say so.
 //   - [Pipe.Pull], [Pipe.Push] and [Pipe.Unread] handle buffers one by one; [Page] is what a buffer may lie on.
 //   - [Pipe.Peek] and [Pipe.Discard] show and consume, [Pipe.Reserve] and [Pipe.Commit] offer space and take it.
 //   - Read and Write work on either end, and the other end need not know.
 //
 // There are two backings with one set of verbs, and [Conduit] stands for either: [Pipe] lives in this process's memory and
-// runs everywhere; [KernelPipe] is pipe(2) on Linux, and the data never enters the process.
+// runs everywhere; [KernelPipe] is pipe(2) on Linux, and the data never enters the process. [AdoptKernelPipe] makes one of
+// a pipe that exists: stdin, a FIFO, a command's output.
 //
 // [SourceOf] and [SinkOf] make a [Source] and a [Sink] of whatever can be read and written, once per connection, and
 // choose the fastest way that the two sides allow. What was chosen, and why, is told by [Sink.Path] and [Source.Path].
@@ -35,9 +37,9 @@
 //
 // A call waits for the first byte and for room for it, and returns as soon as it has moved something; only Write, ReadFrom
 // and WriteTo go on until all is done, and Peek until there are as many bytes as it was asked for. A deadline ends every
-// wait in a memory pipe, and a context that of every call that takes one. With [NonBlock], and in TryRead and
-// TryWrite, nothing waits: [ErrWouldBlock] comes with the side that it would have waited for. [Pipe.Readable] and
-// [Pipe.Writable] are for select.
+// wait for a pipe, and a context that of every call that takes one. With [NonBlock], and in TryRead and
+// TryWrite, nothing waits: [ErrWouldBlock] comes with the side that it would have waited for. Readable and Writable are
+// for select. So it is on both backings; a [KernelPipe] tells where it differs.
 //
 // # Errors
 //

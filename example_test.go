@@ -57,7 +57,7 @@ func ExampleTeeMany() {
 	defer fast.Close()
 	defer slow.Close()
 	must(source.Write([]byte("in step")))
-	outputs := []*penstock.Pipe{fast, slow}
+	outputs := []penstock.Conduit{fast, slow}
 	fmt.Println(penstock.TeeMany(ctx, outputs, source, 7, penstock.NonBlock))
 	_, err := penstock.TeeMany(ctx, outputs, source, 7, penstock.NonBlock)
 	var out *penstock.OutputError

@@ -285,7 +285,7 @@ func (r *rings) tee(dst, src *modelled, n int) {
 
 func (r *rings) teeMany(dsts []*modelled, src *modelled, n int) {
 	var bad []int // outputs that take nothing
-	var pipes []*penstock.Pipe
+	var pipes []penstock.Conduit
 	for i, d := range dsts {
 		pipes = append(pipes, d.Pipe)
 		if d.inErr(d.FreeSlots()) != nil {

@@ -62,6 +62,8 @@ func (*KernelPipe) available(context.Context, Flags) (int, error) {
 }
 func (*KernelPipe) ReadEnd() (*os.File, error)          { return nil, errNotLinux }
 func (*KernelPipe) WriteEnd() (*os.File, error)         { return nil, errNotLinux }
+func (*KernelPipe) gone() error                         { return errNotLinux }
+func (*KernelPipe) takesAll(int) error                  { return errNotLinux }
 func (*KernelPipe) measure() int                        { return 0 }
 func (*KernelPipe) asLent() bool                        { return false }
 func (*KernelPipe) readNow([]byte) (int, error)         { return 0, errNotLinux }

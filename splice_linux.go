@@ -1,7 +1,9 @@
 package penstock
 
 import (
+	"errors"
 	"io"
+	"os"
 	"syscall"
 
 	"github.com/penstock-io/penstock/internal/kernel"
@@ -69,4 +71,36 @@ func (p *KernelPipe) writePages(views [][]byte) (int, error) {
 	defer p.w.leave()
 	n, err := p.w.writev(fd, views[:min(len(views), kernel.MaxVector)])
 	return n, opErr("write", SideSink, PathPages, err)
+}
+
+// gone tells whether nothing can ever be written.
+func (p *KernelPipe) gone() error {
+	switch {
+	case p.w.absent:
+		return syscall.EBADF
+	case p.w.closed():
+		return errors.Join(os.ErrClosed, syscall.EPIPE)
+	default:
+		return nil
+	}
+}
+
+// takesAll tells whether there surely is room for what a pipe of that capacity holds: ErrWouldBlock if not.
+func (p *KernelPipe) takesAll(capacity int) error {
+	fd, ok := p.w.enter()
+	if !ok {
+		return p.gone()
+	}
+	defer p.w.leave()
+	held, err := kernel.Buffered(fd)
+	switch {
+	case err != nil:
+		return err
+	case kernel.Broken(fd):
+		return syscall.EPIPE
+	case held > 0 || p.measure() < capacity:
+		return ErrWouldBlock
+	default:
+		return nil
+	}
 }

@@ -2,8 +2,6 @@ package penstock
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"syscall"
 )
 
@@ -66,90 +64,6 @@ func linkLocked(dst, src *Pipe, n int) (linked int) {
 	src.chainReadersLocked()
 	dst.chainWritersLocked()
 	return linked
-}
-
-// OutputError says which of several outputs it was.
-type OutputError struct {
-	Output int // its index among the destinations
-	Err    error
-}
-
-// Error reads "output 2: cause".
-func (e *OutputError) Error() string { return fmt.Sprintf("output %d: %v", e.Output, e.Err) }
-
-// Unwrap returns the cause.
-func (e *OutputError) Unwrap() error { return e.Err }
-
-// TeeMany is Tee into several pipes in step: each gets the same run of bytes, of at most n, or none gets any. The run is
-// as long as the output with the least room allows. An output that is full or closed is named by an [OutputError] inside
-// the *OpError; nothing has moved then. It is for memory pipes, all of them different.
-func TeeMany(ctx context.Context, dsts []*Pipe, src *Pipe, n int, flags Flags) (int, error) {
-	if n == 0 || len(dsts) == 0 {
-		return 0, nil
-	}
-	all := append(slices.Clone(dsts), src)
-	slices.SortFunc(all, func(a, b *Pipe) int { return int(a.id) - int(b.id) })
-	if n < 0 || len(slices.Compact(slices.Clone(all))) < len(all) {
-		return 0, opErr("tee", SidePipe, PathPages, syscall.EINVAL)
-	}
-	for {
-		for _, p := range all {
-			p.mu.Lock()
-		}
-		linked := linkAllLocked(dsts, src, n)
-		for _, p := range all {
-			p.mu.Unlock()
-		}
-		if linked > 0 {
-			return linked, nil
-		}
-		for i, dst := range dsts {
-			if err := dst.ownEnd("tee"); err != nil {
-				return 0, opErr("tee", SideSink, PathPages, &OutputError{i, rootCause(err)})
-			}
-		}
-		end, err := prepareSource(ctx, "tee", src, flags)
-		if err != nil {
-			return 0, err
-		}
-		for i, dst := range dsts {
-			if err := prepareSink(ctx, "tee", dst, flags); err != nil {
-				return 0, opErr("tee", SideSink, PathPages, &OutputError{i, rootCause(err)})
-			}
-		}
-		if end != nil {
-			return 0, end
-		}
-	}
-}
-
-// linkAllLocked links as many of the first n bytes as every output has slots for.
-func linkAllLocked(dsts []*Pipe, src *Pipe, n int) (linked int) {
-	if !src.givesLocked() {
-		return 0
-	}
-	for _, dst := range dsts {
-		if dst.writableLocked() != nil || dst.fullLocked() {
-			return 0
-		}
-		fits, slots := 0, dst.freeLocked()
-		for i := src.tail; i != src.head && slots > 0 && fits < n; i++ {
-			fits += int(src.slot(i).length)
-			slots--
-		}
-		n = min(n, fits)
-	}
-	for _, dst := range dsts {
-		linked = linkLocked(dst, src, n)
-	}
-	return linked
-}
-
-func rootCause(err error) error {
-	if op, ok := err.(*OpError); ok {
-		return op.Err
-	}
-	return err
 }
 
 // sidePipe borrows an empty pipe from the process's pool, to tee what src holds into. It has a slot for each of src's.

@@ -81,7 +81,7 @@ var lookers = []verb{
 		return err
 	}},
 	{"TeeMany", func(t *testing.T, ctx context.Context, p *Pipe) error {
-		_, err := TeeMany(ctx, []*Pipe{smallPipe(t, 1), smallPipe(t, 1)}, p, 1, 0)
+		_, err := TeeMany(ctx, []Conduit{smallPipe(t, 1), smallPipe(t, 1)}, p, 1, 0)
 		return err
 	}},
 	{"Peek", func(_ *testing.T, _ context.Context, p *Pipe) error { // has no context
@@ -115,7 +115,7 @@ var putters = []verb{
 	{"TeeMany", func(t *testing.T, ctx context.Context, p *Pipe) error {
 		src := smallPipe(t, 1)
 		src.Write([]byte("x"))
-		_, err := TeeMany(ctx, []*Pipe{smallPipe(t, 1), p}, src, 1, 0)
+		_, err := TeeMany(ctx, []Conduit{smallPipe(t, 1), p}, src, 1, 0)
 		return err
 	}},
 	{"Vmsplice", func(_ *testing.T, ctx context.Context, p *Pipe) error {
