@@ -116,7 +116,13 @@ func TestADeadlineDoesNotUndoAClose(t *testing.T) {
 		p := newKernelPipe(t, 4096)
 		var wg sync.WaitGroup
 		wg.Go(func() { p.Read(make([]byte, 1)) })
-		wg.Go(func() { p.SetReadDeadline(time.Time{}) })
+		waitsIn(&p.r, 1)
+		for range 4 {
+			wg.Go(func() {
+				for p.SetReadDeadline(time.Time{}) == nil {
+				}
+			})
+		}
 		wg.Go(func() { p.Close() })
 		endsSoon(t, func() error { wg.Wait(); return nil })
 	}
