@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"runtime"
 	"sync"
@@ -175,6 +176,9 @@ func (e *refusedError) Error() string {
 }
 
 func (e *refusedError) Unwrap() error { return e.err }
+
+// Is makes it errors.ErrUnsupported, too: it is as if the system had no such call.
+func (e *refusedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // trial remembers what a verb has answered; not that it could not be asked.
 type trial struct {
