@@ -34,6 +34,9 @@ var _ Conduit = (*KernelPipe)(nil)
 // NewKernelPipe makes a pipe and asks for a capacity of size bytes; 0 is the kernel's default of 64 KiB. The kernel
 // may grant less, see [KernelPipe.Cap]. The caller closes it. (pipe(2), pipe(7))
 func NewKernelPipe(size int) (*KernelPipe, error) {
+	if err := kernelPipesRefused(); err != nil {
+		return nil, err
+	}
 	r, w, granted, err := kernel.Pipe(size)
 	if err != nil {
 		return nil, opErr("open", SidePipe, PathSplice, err)
