@@ -286,9 +286,19 @@ func (c *carriage) taking(path Path, from string) {
 	}
 }
 
+// failing tells whether an outlet has failed.
+func (c *carriage) failing() bool {
+	for i := range c.outs {
+		if c.outs[i].err != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // verdict is the error of the outlets that have failed, each with what is in flight to it.
 func (c *carriage) verdict() error {
-	if len(c.outs) == 1 && c.outs[0].err == nil {
+	if !c.failing() {
 		return nil
 	}
 	var errs []error

@@ -42,14 +42,13 @@ func (c *carriage) carryHead(head []byte) error {
 		c.more = false
 		c.t.spend(n)
 		head = head[n:]
+		if !c.failing() {
+			continue
+		}
 		for i := range c.outs {
-			if o := &c.outs[i]; o.err != nil {
-				o.lost = append(o.lost, head...)
-			}
+			c.write(&c.outs[i], head) // it has left the source: the others get it, the pace notwithstanding
 		}
-		if err := c.verdict(); err != nil {
-			return err
-		}
+		return c.verdict()
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ func tryVmsplice(b *workbench) error {
 	}
 	defer func() { _ = unix.Munmap(page) }()
 	page[0] = probeByte
-	n, err := kernel.Vmsplice(w, page[:1], unix.SPLICE_F_NONBLOCK)
+	n, err := kernel.Vmsplice(w, page[:1], false)
 	return arrived(n, err, r)
 }
 

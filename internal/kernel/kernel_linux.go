@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"math"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,24 +60,6 @@ func Tee(dst, src, n int) (int, error) {
 			continue
 		}
 		return max(int(m), 0), err
-	}
-}
-
-// Vmsplice puts memory into a pipe, as many of its pages as there are slots, without waiting: SPLICE_F_NONBLOCK, which is
-// the only flag that vmsplice obeys. The memory is mapped, and stays readable in the pipe when it is unmapped.
-func Vmsplice(fd int, b []byte, gift bool) (int, error) {
-	flags := unix.SPLICE_F_NONBLOCK
-	if gift {
-		flags |= unix.SPLICE_F_GIFT
-	}
-	iov := []unix.Iovec{{Base: unsafe.SliceData(b)}}
-	iov[0].SetLen(len(b))
-	for {
-		n, err := unix.Vmsplice(fd, iov, flags)
-		if err == unix.EINTR {
-			continue
-		}
-		return max(n, 0), err
 	}
 }
 
