@@ -18,7 +18,7 @@ func stalled(t *testing.T, tr *penstock.Transfer, side penstock.Side) {
 	t.Helper()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	give := time.After(20 * time.Second)
+	give := time.After(5 * time.Second)
 	for {
 		if r := tr.Report(); r.Waiting == side && r.Since > 5*time.Millisecond {
 			return

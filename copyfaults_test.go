@@ -16,8 +16,8 @@ import (
 	"github.com/penstock-io/penstock"
 )
 
-// failingReader gives data, and at its end an error, once: with the last bytes or behind them. Then it looks like at its
-// end, as a socket does after a reset.
+// failingReader gives data, and at its end an error, once: with the last bytes or behind them. Then it looks like at
+// its end, as a socket does after a reset.
 type failingReader struct {
 	data  []byte
 	err   error
@@ -97,8 +97,8 @@ func TestASinkFailsBehindEveryByte(t *testing.T) {
 	}
 }
 
-// TestAnErrorThatCameWithBytesOutlivesThem: a reset is told once, and then looks like an end. So where the sink does not
-// take the bytes that it came with, or may not get them any more, the source's error is told as well.
+// TestAnErrorThatCameWithBytesOutlivesThem: a reset is told once, and then looks like an end. So where the sink does
+// not take the bytes that it came with, or may not get them any more, the source's error is told as well.
 func TestAnErrorThatCameWithBytesOutlivesThem(t *testing.T) {
 	data := pattern(1000)
 	t.Run("the sink fails", func(t *testing.T) {
@@ -139,8 +139,8 @@ func (d deadlined) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// TestAReaderThatBreaksTheRulesIsTheSourcesFault: one that has nothing to say is given up, as in bufio, and an impossible
-// count is not believed.
+// TestAReaderThatBreaksTheRulesIsTheSourcesFault: one that has nothing to say is given up, as in bufio, and an
+// impossible count is not believed.
 func TestAReaderThatBreaksTheRulesIsTheSourcesFault(t *testing.T) {
 	for name, c := range map[string]struct {
 		read  func([]byte) (int, error)

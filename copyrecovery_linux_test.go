@@ -189,7 +189,7 @@ func brokenAndResumed(t *testing.T, data []byte, src io.Reader, to breaking, aft
 	completes(t, data[rep.Delivered:], src, err, opts...)
 	got := broken.got()
 	if to.exact && int64(len(got)) != rep.Delivered || int64(len(got)) > rep.Delivered || len(got) < after {
-		t.Errorf("the sink got %d bytes behind which it was to fail at %d, and is said to have got %d", len(got), after, rep.Delivered)
+		t.Errorf("the sink was to fail at %d, got %d bytes, and is said to have got %d", after, len(got), rep.Delivered)
 	}
 	if !bytes.Equal(got, data[:len(got)]) {
 		t.Error("the sink got other bytes")
