@@ -167,12 +167,12 @@ func endings() []ending {
 }
 
 // endedAt runs a transfer that waits for a side, and ends it there. If it does not end, free is to let it.
-func endedAt(t *testing.T, how ending, side penstock.Side, tr *penstock.Transfer, free func()) (penstock.Report, error) {
+func endedAt(t *testing.T, e ending, side penstock.Side, tr *penstock.Transfer, free func()) (penstock.Report, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(background)
 	defer cancel(nil)
-	if how.deadline > 0 {
-		limited, done := context.WithTimeout(ctx, how.deadline)
+	if e.deadline > 0 {
+		limited, done := context.WithTimeout(ctx, e.deadline)
 		defer done()
 		ctx = limited
 	}
@@ -183,7 +183,7 @@ func endedAt(t *testing.T, how ending, side penstock.Side, tr *penstock.Transfer
 		defer close(over)
 		rep, err = tr.Run(ctx)
 	}()
-	if how.cause == errGone {
+	if e.cause == errGone {
 		stalled(t, tr, side)
 		cancel(errGone)
 	}
