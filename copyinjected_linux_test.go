@@ -32,7 +32,9 @@ func childArgs(name string) []string {
 	return []string{os.Args[0], "-test.run", "^" + name + "$", "-test.timeout", "60s", "-test.v"}
 }
 
-func childEnv(name string) []string { return append(os.Environ(), childOf+"="+name, "GORACE=atexit_sleep_ms=0") }
+func childEnv(name string) []string {
+	return append(os.Environ(), childOf+"="+name, "GORACE=atexit_sleep_ms=0")
+}
 
 // injection makes one system call of a child fail, again and again.
 type injection struct {
