@@ -53,7 +53,7 @@ func blockingTCP(t *testing.T, c net.Conn) *os.File {
 	return f
 }
 
-func kernelPipe(t *testing.T, size int) *penstock.KernelPipe {
+func pipeOfKernel(t *testing.T, size int) *penstock.KernelPipe {
 	t.Helper()
 	p, err := penstock.NewKernelPipe(size)
 	if err != nil {
@@ -85,7 +85,7 @@ func taps() []tap {
 			return p, writeCloser{p}
 		}},
 		{"KernelPipe", func(t *testing.T) (io.Reader, io.WriteCloser) {
-			p := kernelPipe(t, 0)
+			p := pipeOfKernel(t, 0)
 			return p, writeCloser{p}
 		}},
 		{"wrapped connection", func(t *testing.T) (io.Reader, io.WriteCloser) {
@@ -129,7 +129,7 @@ func valves() []valve {
 			return p, p, func() { p.CloseWrite() }
 		}},
 		{"KernelPipe", func(t *testing.T) (io.Writer, io.Reader, func()) {
-			p := kernelPipe(t, 8<<10)
+			p := pipeOfKernel(t, 8<<10)
 			return p, p, func() { p.CloseWrite() }
 		}},
 		{"wrapped connection", func(t *testing.T) (io.Writer, io.Reader, func()) {
