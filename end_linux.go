@@ -148,6 +148,11 @@ func (e *end) setDeadline(t time.Time) error {
 		return e.whyClosed()
 	}
 	defer e.leave()
+	return e.applyDeadline(t)
+}
+
+// applyDeadline is setDeadline for who has entered. The end may have been closed since.
+func (e *end) applyDeadline(t time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed() { // close has set the last one
