@@ -309,7 +309,7 @@ func TestWhatIsNoPipeIsNotAdopted(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.err)
 		}
 	}
-	if after := descriptors(t); after != before {
+	if after := descriptors(t); after > before { // fewer, where a pool has tidied up meanwhile
 		t.Errorf("%d descriptors, and %d before", after, before)
 	}
 }

@@ -170,7 +170,7 @@ func (c *carriage) allow(n int) (int, error) {
 	}
 	n = c.t.grant(&c.t.meter, n)
 	if cause := c.t.cause(); cause != nil {
-		return 0, c.opError(SidePipe, cause)
+		return 0, c.opError(Side(c.t.stuckAt.Load()), cause)
 	}
 	return n, nil
 }

@@ -155,10 +155,12 @@ func (c *carriage) doTake(fd int) bool {
 
 func (c *carriage) tryTake(fd int) {
 	bulk := c.bulk && c.load()
-	if c.in.blocks() || !bulk && !c.in.polls {
+	if c.in.blocks() || !bulk && c.in.waiter != nil {
+		c.t.wait(SideSource)
 		if c.err = c.in.awaitReadable(fd); c.err != nil {
 			return
 		}
+		c.t.going()
 	}
 	if bulk {
 		c.splice(fd)
@@ -182,7 +184,7 @@ func (c *carriage) splice(fd int) {
 			}
 			break
 		}
-		if c.moved >= c.size/2 {
+		if c.moved >= c.size/2 || c.in.blocks() {
 			break
 		}
 	}

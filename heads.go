@@ -31,7 +31,7 @@ func (c *carriage) carryHead(head []byte) error {
 	for len(head) > 0 {
 		n := c.t.grant(&c.t.meter, len(head))
 		if cause := c.t.cause(); cause != nil {
-			e := c.opError(SidePipe, cause)
+			e := c.opError(Side(c.t.stuckAt.Load()), cause)
 			e.InFlight = heapPipe(head)
 			return e
 		}

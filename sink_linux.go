@@ -112,7 +112,14 @@ func (s *fdSink) splice(p *KernelPipe, n int, flags Flags) (int, error) {
 // doSplice moves until n is reached. The pipe holds what is asked for, so that EAGAIN can only be the sink's.
 func (s *fdSink) doSplice(fd uintptr) bool {
 	for s.moved < s.n {
-		m, err := kernel.Splice(int(fd), s.pipe, s.n-s.moved)
+		n := s.n - s.moved
+		if s.blocks() {
+			n = min(n, os.Getpagesize()) // what it takes that can be written to at all
+			if s.err = s.awaitWritable(int(fd)); s.err != nil {
+				return true
+			}
+		}
+		m, err := kernel.Splice(int(fd), s.pipe, n)
 		s.moved += m
 		if err == syscall.EAGAIN {
 			if !s.polls { // the runtime cannot wait for this one: a blocking stdout, say

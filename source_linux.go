@@ -107,7 +107,14 @@ func (s *fdSource) heldBack(p Conduit) (err error) {
 	return err
 }
 
-func (s *fdSource) leftover() []byte { return leftover(&s.r) }
+func (s *fdSource) leftover() []byte {
+	b := leftover(&s.r)
+	if p := inFlightOf(s.failed); p != nil { // met behind bytes that went first
+		more, _ := io.ReadAll(p) // of memory
+		b, s.failed = append(b, more...), nil
+	}
+	return b
+}
 
 // Polls is false for files, which are always ready, and for what refused splice, which is read plainly.
 func (s *fdSource) Polls() bool { return s.polls && s.refusal == nil }
@@ -156,6 +163,14 @@ func closedFile(v any, err error) error {
 // once something has moved. A socket's slot may hold several pages, so that a run can be longer than the pipe's Cap.
 func (s *fdSource) doSplice(fd uintptr) bool {
 	for s.moved < s.n {
+		if s.blocks() {
+			if s.moved > 0 {
+				break
+			}
+			if s.err = s.awaitReadable(int(fd)); s.err != nil {
+				return true
+			}
+		}
 		m, err := kernel.Splice(s.pipe, int(fd), s.n-s.moved)
 		s.moved += m
 		if err == syscall.EAGAIN && s.moved == 0 && !s.polls && s.flags&NonBlock == 0 {

@@ -27,6 +27,7 @@ type Transfer struct {
 	interruptible bool           // something may stop it before its end
 
 	stopped atomic.Pointer[error] // why it was interrupted
+	stuckAt atomic.Uint32         // the side that it waited for then; SidePipe for none
 
 	mu    sync.Mutex    // guards what follows; never held while bytes move
 	armed bool          // the ends may be interrupted; they are the caller's again when it is over
@@ -224,6 +225,9 @@ func (t *Transfer) disarm() {
 
 // stop interrupts the transfer. The first cause is the one that is told.
 func (t *Transfer) stop(cause error) {
+	if t.stopped.Load() == nil && t.since.Load() != 0 {
+		t.stuckAt.Store(t.side.Load())
+	}
 	if !t.stopped.CompareAndSwap(nil, &cause) {
 		return
 	}
