@@ -47,7 +47,7 @@ type outlet struct {
 func (c *carriage) open(t *Transfer) error {
 	c.t, c.left = t, t.limit
 	c.unwrap()
-	if c.in.of(c.src); c.in.datagram {
+	if c.in.of(c.src); c.in.datagram || isDatagram(c.src) {
 		return opErr("copy", SideSource, "", errDatagrams)
 	}
 	c.outs = c.one[:]

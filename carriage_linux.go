@@ -18,9 +18,11 @@ type steps struct {
 	stuck bool        // something may be left in a pipe that could not be read out
 	bulk  bool        // the next chunk goes by splice
 	few   int         // small chunks in a row, by splice
-	full  int         // full buffers in a row that are still to come before splice is tried again
-	size  int         // of the next pipe
 	more  bool        // what is written now is not the last
+
+	denied  bool // there was no pipe to be had
+	doubt   int  // large chunks that are still to come before splice is tried again
+	caution int  // the next doubt: a stream that goes to and fro is left alone
 
 	step func(fd uintptr) bool // does, for package syscall, what is to be done with the descriptor
 	do   func(c *carriage, fd int) (done bool)
@@ -35,12 +37,12 @@ type steps struct {
 }
 
 const (
-	firstPipe = 64 << 10
-	largePipe = 1 << 20
+	largePipe = 1 << 20 // a socket's slot may hold one byte: slots are what counts
 
-	smallChunk = 8 << 10 // below it a chunk is cheaper copied than spliced
-	fewChunks  = 8       // so many of them in a row, and the stream is no bulk
-	notNow     = 64      // full buffers before a pipe is asked for again that was not to be had
+	bulkChunk  = 16 << 10 // from here on splice is cheaper, by measurement
+	smallChunk = 8 << 10  // and below it is no better than a copy, and needs a pipe
+	fewChunks  = 8        // so many of them in a row, and the stream is no bulk
+	notNow     = 64       // large chunks before a pipe is asked for again that was not to be had
 )
 
 // with does something with an edge's descriptor, again and again until it says that it is done, waiting in between in
@@ -172,22 +174,11 @@ func (c *carriage) tryTake(fd int) {
 	c.bytes = space[:c.moved]
 }
 
-// splice fills the pipe, which is empty: so EAGAIN can only be the source's.
+// splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all that
+// there is room for.
 func (c *carriage) splice(fd int) {
-	for c.moved < c.n {
-		m, err := kernel.Splice(c.pipe.w.fd, fd, c.n-c.moved)
-		c.t.called()
-		c.moved += m
-		if err != nil || m == 0 {
-			if c.moved == 0 || err != syscall.EAGAIN {
-				c.err = err
-			}
-			break
-		}
-		if c.moved >= c.size/2 || c.in.blocks() {
-			break
-		}
-	}
+	c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, c.n)
+	c.t.called()
 	c.held = c.moved
 	if c.moved > 0 {
 		c.in.moved = true
@@ -203,10 +194,11 @@ func (c *carriage) load() bool {
 		c.bulk = false
 		return false
 	}
+	size := largePipe
 	if c.t.pipeSize > 0 {
-		c.size = c.t.pipeSize
+		size = c.t.pipeSize
 	}
-	for size := max(c.size, firstPipe); size >= 2*os.Getpagesize(); size /= 4 {
+	for ; size >= 2*os.Getpagesize(); size /= 4 {
 		p, err := c.pool().Get(size)
 		if err != nil {
 			continue
@@ -217,11 +209,11 @@ func (c *carriage) load() bool {
 				continue
 			}
 		}
-		c.pipe, c.size = p, size
+		c.pipe, c.denied = p, false
 		c.letGoBuffer()
 		return true
 	}
-	c.bulk, c.full = false, notNow
+	c.bulk, c.denied, c.doubt = false, true, notNow
 	return false
 }
 
@@ -229,23 +221,19 @@ func (c *carriage) load() bool {
 func (c *carriage) judge(n int) {
 	if c.held > 0 {
 		c.nowBy(c.splicePath())
-		if n >= c.size/2 {
-			c.size = largePipe
-		}
-		if n >= smallChunk || !c.in.polls {
+		if n >= smallChunk || !c.in.isSocket() {
 			c.few = 0
 		} else if c.few++; c.few >= fewChunks {
 			c.bulk, c.few = false, 0
+			c.doubt, c.caution = c.caution, min(2*c.caution+1, notNow)
 		}
 		return
 	}
 	c.nowBy(PathReadWrite)
-	full := n == len(*c.buf)
-	if !full {
-		return
-	}
-	if c.full--; c.full <= 0 {
-		c.bulk, _ = c.canSplice()
+	if n >= bulkChunk {
+		if c.doubt--; c.doubt <= 0 {
+			c.bulk, _ = c.canSplice()
+		}
 	}
 	if !c.bulk {
 		c.grow(n)
@@ -275,7 +263,7 @@ func (c *carriage) nowBy(p Path) {
 		switch {
 		case !can:
 			w.but = why
-		case c.full > 0:
+		case c.denied:
 			w.but = "no kernel pipe to be had"
 		default:
 			w.but = "small messages"

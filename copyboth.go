@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"time"
 )
 
@@ -16,28 +15,47 @@ import (
 // flight is in its error. Where a sink fails, the other direction goes on: what that side has sent may still come.
 //
 // The options are those of either direction, but for WithIdleTimeout, which waits for both to be quiet, WithProgress,
-// whose reports are those of both directions in turn, and WithHeader and WithTee, which are the forward direction's alone.
+// whose reports are those of either direction in turn, and WithHeader and WithTee, which are the forward direction's alone.
 // The connections are the caller's to close.
 func CopyBoth(ctx context.Context, a, b io.ReadWriter, opts ...Option) (forward, backward Report, err error) {
-	there := NewTransfer(b, a, append(opts[:len(opts):len(opts)], WithHalfClose())...)
-	back := NewTransfer(a, b, append(opts[:len(opts):len(opts)], WithHalfClose(), forwardOnly)...)
+	opts = append(opts[:len(opts):len(opts)], WithHalfClose())
+	there, back := NewTransfer(b, a, opts...), NewTransfer(a, b, append(opts, forwardOnly)...)
+	err = moveBoth(ctx, there, back)
+	return there.Report(), back.Report(), err
+}
+
+// moveBoth moves both ways. Like [Transfer.move] it stands on the stack of connections that are quiet, and is kept small.
+func moveBoth(ctx context.Context, there, back *Transfer) error {
+	defer coupled(there, back)()
+	done := make(chan error, 1)
+	go moveBack(ctx, there, back, done)
+	err := there.move(ctx)
+	endOther(there, back, err)
+	return bothErrors(err, <-done)
+}
+
+func moveBack(ctx context.Context, there, back *Transfer, done chan<- error) {
+	err := back.move(ctx)
+	endOther(back, there, err)
+	done <- err
+}
+
+// coupled makes of what each direction would do for itself what they do together: idle are they when both are.
+//
+//go:noinline
+func coupled(there, back *Transfer) (release func()) {
 	idle := there.idle
 	there.idle, back.idle = 0, 0
 	there.interruptible, back.interruptible = true, true
-	if idle > 0 && there.bad == nil {
-		defer every(max(idle/8, time.Millisecond), bothIdle(there, back))()
+	if idle == 0 || there.bad != nil {
+		return func() {}
 	}
+	return every(max(idle/8, time.Millisecond), bothIdle(there, back))
+}
 
-	var wg sync.WaitGroup
-	var backErr error
-	wg.Go(func() {
-		backward, backErr = back.Run(ctx)
-		endOther(there, backErr)
-	})
-	forward, err = there.Run(ctx)
-	endOther(back, err)
-	wg.Wait()
-	return forward, backward, errors.Join(direction("forward", err), direction("backward", backErr))
+//go:noinline
+func bothErrors(forward, backward error) error {
+	return errors.Join(direction("forward", forward), direction("backward", backward))
 }
 
 // ErrPeerFailed says that the other direction of a CopyBoth has found this one's sink dead.
@@ -65,11 +83,14 @@ func direction(name string, err error) error {
 // forwardOnly takes away what only one direction is to do.
 func forwardOnly(o *options) { o.header, o.tees = nil, nil }
 
-// endOther ends a direction that leads to a connection whose reading has failed. One that cannot be refused at all ends
-// the other, too.
-func endOther(t *Transfer, err error) {
-	if side, ok := SideOf(err); ok && side != SideSink {
-		t.stop(ErrPeerFailed)
+// endOther ends the direction that leads to a connection whose reading has failed. What stopped the one stops the other.
+//
+//go:noinline
+func endOther(failed, other *Transfer, err error) {
+	if cause := failed.cause(); cause != nil {
+		other.stop(cause)
+	} else if side, ok := SideOf(err); ok && side != SideSink {
+		other.stop(ErrPeerFailed)
 	}
 }
 

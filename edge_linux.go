@@ -68,13 +68,16 @@ func (e *edge) look(fd int, what string) {
 	default:
 		e.what = what
 	}
-	if e.isFile() {
+	if e.isFile() || e.mode == unix.S_IFCHR && unix.Major(st.Rdev) == memoryDevices {
 		return
 	}
 	if e.polls = kernel.Pollable(fd); !e.polls {
 		e.waiter = new(park.Waiter)
 	}
 }
+
+// memoryDevices is the major number of /dev/null, zero, full and random, which never wait. (Linux: admin-guide/devices)
+const memoryDevices = 1
 
 func socketKind(fd int) string {
 	switch family, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); family {
@@ -94,7 +97,7 @@ func (e *edge) isFIFO() bool   { return e.mode == unix.S_IFIFO }
 
 // blocks tells whether a call on the descriptor may wait in the kernel, where nothing ends it, whatever its flags: so it is
 // waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
-func (e *edge) blocks() bool { return !e.polls && !e.isFile() && !e.isFIFO() }
+func (e *edge) blocks() bool { return e.waiter != nil && !e.isFIFO() }
 
 func (e *edge) interrupt() {
 	if e.waiter != nil {

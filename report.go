@@ -85,8 +85,8 @@ const sideLimit = SidePipe
 // meter counts what a transfer does. Its owner is the goroutine that moves the bytes and that alone writes; anybody may
 // read at any time, and gets each figure as it was a moment ago.
 type meter struct {
-	began time.Time
-	ended atomic.Int64 // nanoseconds after began; 0 while it runs
+	began atomic.Int64 // by clock; 0 before
+	ended atomic.Int64 // by clock; 0 while it runs
 
 	in, out atomic.Int64
 	calls   atomic.Int64
@@ -94,9 +94,14 @@ type meter struct {
 	by      [len(pathIndex)]atomic.Int64
 
 	stalled [SideSink + 1]atomic.Int64 // nanoseconds by side, without the wait in progress
-	since   atomic.Int64               // nanoseconds after began at which the wait in progress did; 0 for none
+	since   atomic.Int64               // when the wait in progress began, by clock; 0 for none
 	side    atomic.Uint32              // what is waited for
 }
+
+var epoch = time.Now()
+
+// clock is the time in nanoseconds, never 0.
+func clock() int64 { return int64(time.Since(epoch)) + 1 }
 
 // bump adds to a counter that has one writer.
 func bump(c *atomic.Int64, n int64) { c.Store(c.Load() + n) }
@@ -117,7 +122,7 @@ func (m *meter) wait(side Side) {
 		return
 	}
 	m.side.Store(uint32(side))
-	m.since.Store(max(int64(time.Since(m.began)), 1))
+	m.since.Store(clock())
 }
 
 func (m *meter) going() {
@@ -126,12 +131,12 @@ func (m *meter) going() {
 		return
 	}
 	m.since.Store(0)
-	bump(&m.stalled[m.side.Load()], int64(time.Since(m.began))-since)
+	bump(&m.stalled[m.side.Load()], clock()-since)
 }
 
 func (m *meter) end() {
 	m.going()
-	m.ended.Store(max(int64(time.Since(m.began)), 1))
+	m.ended.Store(clock())
 }
 
 // report is a snapshot, from any goroutine.
@@ -146,18 +151,20 @@ func (m *meter) report() Report {
 	for i := range r.by {
 		r.by[i] = m.by[i].Load()
 	}
-	elapsed := m.ended.Load()
-	if elapsed == 0 && !m.began.IsZero() {
-		elapsed = int64(time.Since(m.began))
+	now := m.ended.Load()
+	if now == 0 {
+		now = clock()
 	}
-	r.Elapsed = time.Duration(elapsed)
+	if began := m.began.Load(); began != 0 {
+		r.Elapsed = time.Duration(now - began)
+	}
 	stalled := [SideSink + 1]int64{}
 	for side := range stalled {
 		stalled[side] = m.stalled[side].Load()
 	}
 	if since := m.since.Load(); since != 0 {
 		r.Waiting = Side(m.side.Load())
-		r.Since = time.Duration(max(elapsed-since, 0))
+		r.Since = time.Duration(max(now-since, 0))
 		stalled[r.Waiting] += int64(r.Since)
 	}
 	r.SourceStalled = time.Duration(stalled[SideSource])

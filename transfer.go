@@ -20,7 +20,7 @@ type Transfer struct {
 	meter
 	pace
 
-	claimed, started atomic.Bool // Run has been called, and the meter can be read
+	claimed atomic.Bool // Run has been called
 
 	first         *Pipe          // of a Resume: what was in flight
 	teed          []atomic.Int64 // bytes that each further sink has taken
@@ -53,9 +53,6 @@ func NewTransfer(dst io.Writer, src io.Reader, opts ...Option) *Transfer {
 
 // Report tells how far the transfer is. It may be called from any goroutine, at any time, and holds nothing up.
 func (t *Transfer) Report() Report {
-	if !t.started.Load() {
-		return Report{}
-	}
 	r := t.meter.report()
 	for i := range t.teed {
 		r.Tees = append(r.Tees, t.teed[i].Load())
@@ -68,28 +65,94 @@ func (t *Transfer) SetRate(bytesPerSecond int64) { t.pace.set(max(bytesPerSecond
 
 // Run moves the bytes, as [Copy] tells. A second call fails.
 func (t *Transfer) Run(ctx context.Context) (Report, error) {
-	err := t.begin()
-	if err == nil {
-		err = t.run(ctx)
-	}
-	if !t.started.Load() {
+	err := t.move(ctx)
+	if err == errRunsOnce {
 		return Report{}, err
 	}
-	t.meter.end()
-	rep := t.Report()
-	if t.progress != nil && t.bad == nil {
-		t.progress(rep)
-	}
-	return rep, err
+	return t.Report(), err
 }
 
-func (t *Transfer) begin() error {
-	if !t.claimed.CompareAndSwap(false, true) {
-		return opErr("copy", SidePipe, "", errors.New("a transfer runs once"))
+var errRunsOnce = opErr("copy", SidePipe, "", errors.New("a transfer runs once"))
+
+// move is Run without the report. It is what stands on the stack of a transfer that waits: so it is kept small, and what
+// is to be done before and after stands elsewhere.
+func (t *Transfer) move(ctx context.Context) error {
+	release, err := t.begin(ctx)
+	if err != nil {
+		return err
 	}
-	t.meter.began = time.Now()
-	t.started.Store(true)
-	return t.check()
+	defer t.end(release)
+	if err := t.carriage.carry(); err != nil || !t.halfClose {
+		return err
+	}
+	return t.closeSinks()
+}
+
+// begin makes everything ready. What it returns is for end.
+//
+//go:noinline
+func (t *Transfer) begin(ctx context.Context) (release func(), err error) {
+	if !t.claimed.CompareAndSwap(false, true) {
+		return nil, errRunsOnce
+	}
+	t.meter.began.Store(clock())
+	release = func() {}
+	if err = t.check(); err == nil {
+		ctx, release = t.withTimeout(ctx)
+		if ctx.Err() != nil {
+			err = opErr("copy", SidePipe, "", context.Cause(ctx))
+		}
+	}
+	if err == nil {
+		t.interruptible = t.interruptible || ctx.Done() != nil || t.idle > 0
+		err = t.carriage.open(t)
+	}
+	if err != nil {
+		release()
+		t.meter.end()
+		return nil, err
+	}
+	t.arm()
+	if ctx.Done() != nil || t.idle > 0 || t.progress != nil {
+		unwatch, cancel := t.watch(ctx), release
+		release = func() {
+			unwatch()
+			cancel()
+		}
+	}
+	return release, nil
+}
+
+// withTimeout bounds the context, if the transfer is bounded.
+func (t *Transfer) withTimeout(ctx context.Context) (context.Context, func()) {
+	if t.timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, t.timeout, os.ErrDeadlineExceeded)
+}
+
+//go:noinline
+func (t *Transfer) end(release func()) {
+	release()
+	t.disarm()
+	t.carriage.close()
+	t.meter.end()
+	if t.progress != nil {
+		t.progress(t.Report())
+	}
+}
+
+// closeSinks tells the sinks' peers that no more will come.
+//
+//go:noinline
+func (t *Transfer) closeSinks() error {
+	var errs []error
+	for i := range 1 + len(t.tees) {
+		if err := t.sink(i).(closeWriter).CloseWrite(); err != nil {
+			errs = append(errs, sinkError(i, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // check refuses what cannot be done, before anything has moved.
@@ -102,9 +165,6 @@ func (t *Transfer) check() error {
 		return opErr("copy", SideSource, "", fmt.Errorf("no source: %w", syscall.EINVAL))
 	case t.first != nil && len(t.tees) > 0:
 		return opErr("copy", SideSink, "", fmt.Errorf("a Resume has one sink: %w", syscall.EINVAL))
-	}
-	if isDatagram(c.src) {
-		return opErr("copy", SideSource, "", errDatagrams)
 	}
 	for i := range 1 + len(t.tees) {
 		w := t.sink(i)
@@ -137,37 +197,6 @@ func sinkError(i int, err error) *OpError {
 		err = &OutputError{i, err}
 	}
 	return &OpError{Op: "copy", Side: SideSink, Err: err}
-}
-
-func (t *Transfer) run(ctx context.Context) error {
-	if t.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, os.ErrDeadlineExceeded)
-		defer cancel()
-	}
-	if ctx.Err() != nil {
-		return opErr("copy", SidePipe, "", context.Cause(ctx))
-	}
-	t.interruptible = t.interruptible || ctx.Done() != nil || t.idle > 0
-	if err := t.carriage.open(t); err != nil {
-		return err
-	}
-	defer t.carriage.close()
-	t.arm()
-	defer t.disarm()
-	if ctx.Done() != nil || t.idle > 0 || t.progress != nil {
-		defer t.watch(ctx)()
-	}
-	if err := t.carriage.carry(); err != nil || !t.halfClose {
-		return err
-	}
-	var errs []error
-	for i := range 1 + len(t.tees) {
-		if err := t.sink(i).(closeWriter).CloseWrite(); err != nil {
-			errs = append(errs, sinkError(i, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // watch arranges that whatever is to end the transfer interrupts its waits. What it returns undoes that.
