@@ -268,7 +268,7 @@ func TestAnEndThatIsClosedIsBlamed(t *testing.T) {
 	unixNear, _ := socket(t, "unix")
 	for name, c := range map[string]io.ReadWriteCloser{
 		"TCP": closed(near), "Unix": closed(unixNear), "file": closed(tempFile(t, data, os.O_RDWR)),
-		"KernelPipe": closed(kernelPipeOf(t, 0)),
+		"KernelPipe": closed(pipeOfKernel(t, 0)),
 	} {
 		for other, dst := range map[string]io.Writer{"writer": new(bytes.Buffer), "file": tempFile(t, nil, os.O_RDWR)} {
 			_, err := penstock.Copy(background, dst, c)
