@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -180,7 +181,7 @@ func TestAWriterThatBreaksTheRulesIsTheSinksFault(t *testing.T) {
 }
 
 // TestWhatASourceGaveToAPipeThatHasGoneIsInFlight: the reader is asked, and while it has not answered nobody will
-// read any more what it gives, or the transfer is cancelled. What it then still brings is in flight.
+// read any more what it gives, or the transfer is cancelled.
 func TestWhatASourceGaveToAPipeThatHasGoneIsInFlight(t *testing.T) {
 	data := pattern(100)
 	asked := func() (src io.Reader, asked, answer chan struct{}) {
@@ -206,26 +207,91 @@ func TestWhatASourceGaveToAPipeThatHasGoneIsInFlight(t *testing.T) {
 		accounted(t, data, rep, failedAt(t, err, penstock.SideSink, 0, syscall.EPIPE))
 		completes(t, data, src, err)
 	})
-	cancelled := func(t *testing.T, p penstock.Conduit) {
-		defer p.Close()
+	conduits(t, func(t *testing.T, open func() penstock.Conduit) {
+		p := open()
 		ctx, cancel := context.WithCancelCause(background)
 		src, asked, answer := asked()
-		go func() { <-asked; cancel(errGone) }()
-		rep, err := penstock.Copy(ctx, p, src) // returns, though the reader has not answered
-		if !errors.Is(err, errGone) || rep.Consumed != 0 || p.Len() != 0 {
-			t.Fatalf("%v, %v, and %d bytes in the pipe", rep, err, p.Len())
+		src = deaf{src}
+		go func() {
+			<-asked
+			cancel(errGone)
+			n, err := p.Write(make([]byte, 2*p.Cap())) // which ends with the interruption
+			if _, derr := p.Discard(n); derr != nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%v, %v", err, derr)
+			}
+			close(answer)
+		}()
+		rep, err := penstock.Copy(ctx, p, src)
+		var op *penstock.OpError
+		if !errors.As(err, &op) || !errors.Is(err, errGone) {
+			t.Fatalf("%v", err)
 		}
-		close(answer)
-		completes(t, data, src, err)
-	}
-	t.Run("cancelled, memory", func(t *testing.T) { cancelled(t, penstock.NewPipe(1)) })
-	t.Run("cancelled, kernel", func(t *testing.T) {
-		p, err := penstock.NewKernelPipe(0)
-		if err != nil {
-			t.Skip(err)
+		accounted(t, data, rep, op)
+		got := make([]byte, p.Len())
+		if _, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, data[:rep.Delivered]) {
+			t.Errorf("the pipe got %d bytes of %d, %v", len(got), rep.Delivered, err)
 		}
-		cancelled(t, p)
+		completes(t, data[rep.Delivered:], src, err)
 	})
+}
+
+// deaf has deadlines, and does not hear of them: it is waited for.
+type deaf struct{ io.Reader }
+
+func (deaf) SetReadDeadline(time.Time) error { return nil }
+
+// TestAReadThatIsLeftBehindBringsWhatItBringsToInFlight: the transfer ends before it does, and is resumed when it has
+// come.
+func TestAReadThatIsLeftBehindBringsWhatItBringsToInFlight(t *testing.T) {
+	data := pattern(100_000)
+	for name, with := range map[string]struct {
+		opts  []penstock.Option
+		cause error
+	}{
+		"cancelled":   {nil, errGone},
+		"out of time": {[]penstock.Option{penstock.WithTimeout(time.Millisecond)}, os.ErrDeadlineExceeded},
+		"idle":        {[]penstock.Option{penstock.WithIdleTimeout(time.Millisecond)}, penstock.ErrIdle},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sinks(t, func(t *testing.T, open func() (io.Writer, func() []byte)) {
+				dst, got := open()
+				asked, answer := make(chan struct{}, 1000), make(chan struct{})
+				left := data
+				src := reading(func(b []byte) (int, error) {
+					if len(left) < 50_000 {
+						asked <- struct{}{}
+						<-answer
+					}
+					n := copy(b[:min(len(b), 10_000)], left)
+					left = left[n:]
+					if n == 0 {
+						return 0, io.EOF
+					}
+					return n, nil
+				})
+				ctx, cancel := context.WithCancelCause(background)
+				go func() {
+					<-asked
+					if with.cause == errGone {
+						cancel(errGone)
+					}
+				}()
+				rep, err := penstock.Copy(ctx, dst, src, with.opts...)
+				failedAt(t, err, penstock.SideSource, 60_000, with.cause)
+				if rep.Delivered != 60_000 || rep.Consumed != 60_000 {
+					t.Errorf("%+v", rep)
+				}
+				close(answer)
+				var second bytes.Buffer
+				if rep, err := penstock.Resume(background, &second, src, err); err != nil {
+					t.Errorf("%+v, %v", rep, err)
+				}
+				if all := append(got(), second.Bytes()...); !bytes.Equal(all, data) {
+					t.Errorf("both sinks got %d bytes of %d, or others", len(all), len(data))
+				}
+			})
+		})
+	}
 }
 
 // TestPartialProgressIsCountedOnce: a writer that comes short fails at each offset in turn, and each time the rest is
