@@ -55,8 +55,14 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 			return err
 		}
 		_, err = waiting(c, SideSink, true, func(flags Flags) (int, error) {
+			if flags&NonBlock == 0 && c.in.atEnd() {
+				return 0, io.EOF
+			}
 			return 0, dst.room(context.Background(), flags)
 		})
+		if err == io.EOF {
+			return nil
+		}
 		if err != nil {
 			return c.stranded(source, c.opError(SideSink, err))
 		}

@@ -20,7 +20,7 @@ func stalled(t *testing.T, tr *penstock.Transfer, side penstock.Side) {
 	defer look.Stop()
 	give := time.After(5 * time.Second)
 	for {
-		if r := tr.Report(); r.Waiting == side && r.Since > 5*time.Millisecond {
+		if r := tr.Report(); r.Waiting == side && r.Since > 20*time.Millisecond {
 			return
 		}
 		select {

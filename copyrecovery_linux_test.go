@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/penstock-io/penstock"
 )
 
@@ -114,12 +116,27 @@ func breakings() []breaking {
 		}},
 		{"FIFO with a deadline", late, true, func(t *testing.T, after int) breach {
 			r, w := fifo(t)
+			shrink(t, w)
 			return breach{
 				w:    w,
 				got:  standsStill(t, r, after, func() { w.Close() }),
 				late: func(tr *penstock.Transfer) { stalled(t, tr, penstock.SideSink); w.SetWriteDeadline(time.Now()) },
 			}
 		}},
+	}
+}
+
+// shrink leaves a pipe one slot: with sixteen a TCP source may put half a megabyte into it.
+func shrink(t *testing.T, w *os.File) {
+	t.Helper()
+	raw, err := w.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serr error
+	err = raw.Control(func(fd uintptr) { _, serr = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 4096) })
+	if err := errors.Join(err, serr); err != nil {
+		t.Fatal(err)
 	}
 }
 

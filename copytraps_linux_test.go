@@ -286,6 +286,9 @@ func TestTrapASourceAtItsEndIsNotHeldUpByAFullSink(t *testing.T) {
 			if !slices.Contains(whole, from.name) {
 				continue
 			}
+			if from.name == "bytes.Reader" && name != "FIFO" {
+				continue // only a Read tells its end, and that goes straight into the pipe's page
+			}
 			for _, by := range manners(t)[:2] {
 				t.Run(fmt.Sprintf("%s to %s, %s", from.name, name, by.name), func(t *testing.T) {
 					dst, room := open(t)

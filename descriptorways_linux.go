@@ -235,6 +235,9 @@ func (c *carriage) direct() (done bool, err error) {
 		case err == nil:
 			return true, nil
 		case err == syscall.EAGAIN:
+			if in.atEnd() {
+				return true, nil
+			}
 			if err := c.awaitEither(in, out); err != nil {
 				return true, err
 			}

@@ -138,6 +138,28 @@ func (e *edge) await(fd int, events park.Events) error {
 	return err
 }
 
+// atEnd tells whether a source has no more to give and never will have, without taking anything: so that a sink without
+// room is not waited for in vain. It may not know.
+func (e *edge) atEnd() (ended bool) {
+	if !e.known() {
+		return false
+	}
+	err := e.raw.Control(func(fd uintptr) {
+		switch {
+		case e.isFIFO():
+			ended = kernel.Ended(int(fd))
+		case e.mode == unix.S_IFREG:
+			var st unix.Stat_t
+			at, err := unix.Seek(int(fd), 0, io.SeekCurrent)
+			ended = err == nil && unix.Fstat(int(fd), &st) == nil && st.Size > 0 && at >= st.Size // those of /proc have none
+		case e.isSocket():
+			n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			ended = err == nil && n == 0
+		}
+	})
+	return err == nil && ended
+}
+
 // fileWriter writes to a file by write(2). The file's own Write kills the process where that is its stdout and the reader
 // has gone, and waits where nothing ends it.
 type fileWriter struct {

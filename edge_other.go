@@ -8,6 +8,7 @@ import "io"
 type edge struct{ datagram bool }
 
 func (*edge) of(any)      {}
+func (*edge) atEnd() bool { return false }
 func (*edge) known() bool { return false }
 func (*edge) interrupt()  {}
 func (*edge) resume()     {}
