@@ -39,10 +39,10 @@ type steps struct {
 const (
 	largePipe = 1 << 20 // a socket's slot may hold one byte: slots are what counts
 
-	bulkChunk  = 16 << 10 // from here on splice is cheaper, by measurement
-	smallChunk = 8 << 10  // and below it is no better than a copy, and needs a pipe
-	fewChunks  = 8        // so many of them in a row, and the stream is no bulk
-	notNow     = 64       // large chunks before a pipe is asked for again that was not to be had
+	bulkChunk  = 4 << 10 // from here on splice is no dearer, by measurement, and the cheaper the larger
+	smallChunk = 4 << 10 // and below it is no better than a copy, and needs a pipe
+	fewChunks  = 8       // so many of them in a row, and the stream is no bulk
+	notNow     = 64      // large chunks before a pipe is asked for again that was not to be had
 )
 
 // with does something with an edge's descriptor, again and again until it says that it is done, waiting in between in
@@ -265,6 +265,9 @@ func (c *carriage) nowBy(p Path) {
 			w.but = why
 		case c.denied:
 			w.but = "no kernel pipe to be had"
+			if err := kernelPipesRefused(); err != nil {
+				w.but = bareCause(err).Error()
+			}
 		default:
 			w.but = "small messages"
 		}

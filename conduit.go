@@ -62,9 +62,9 @@ type Conduit interface {
 // Source is what can fill a pipe: the seeds' splice_read. Not safe for concurrent use.
 type Source interface {
 	// SpliceRead moves up to n bytes, at least one, into p, which the caller has found empty if it is a kernel pipe: it
-	// could not tell otherwise which side would block. It waits for the source, unless flags say NonBlock, and returns io.EOF, bare, at its end; any other error is an *OpError. Bytes
-	// moved are returned with either. A source never waits for room in p: it moves what fits, and where it cannot
-	// know what does, no more than p.Cap().
+	// could not tell otherwise which side would block. It waits for the source, unless flags say NonBlock, and returns
+	// io.EOF, bare, at its end; any other error is an *OpError. Bytes moved are returned with either. A source never
+	// waits for room in p: it moves what fits, and where it cannot know what does, no more than p.Cap().
 	SpliceRead(p Conduit, n int, flags Flags) (int, error)
 
 	// Path tells the way into a pipe of p's backing, and why.

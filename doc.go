@@ -12,6 +12,13 @@
 //	             │page│page│                │page │   lent or given by the caller, a file's with its read
 //	             └────┴────┘                └─────┘   in flight, a window that is mapped to be looked at
 //
+// # Copy
+//
+// [Copy] is what most programs need: any reader to any writer by the fastest way there is, interruptible, with limits and
+// timeouts on top of splice, and with nothing lost. What has left the source and not reached the sink when one of them
+// fails is in the error, to be given to [Resume]. [CopyBoth] relays between two connections. Everything below is what
+// they are made of.
+//
 // # The pipe is the buffer
 //
 // A pipe is a circular list of reference-counted page buffers. It is what sits between a source and a sink, and it outlives
@@ -73,6 +80,7 @@
 //
 // # Who should use something else
 //
-// One copy from one reader to one writer, with nothing to be recovered when it fails, is [io.Copy]; it splices too. Two
-// goroutines that hand over whole values want a channel. [io.Pipe] is enough where the writer may wait for each read.
+// One copy from one reader to one writer, with nothing to be recovered when it fails and nobody to look at it, is
+// [io.Copy]; it splices too. Two goroutines that hand over whole values want a channel. [io.Pipe] is enough where the
+// writer may wait for each read.
 package penstock
