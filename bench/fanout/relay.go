@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock-io/penstock/bench/internal/machine"
+	"github.com/penstock-io/penstock/bench/internal/socket"
 )
 
 // A relay delivers everything that src sends to every viewer, nobody skipped and nothing dropped, ends every viewer's
@@ -59,44 +62,14 @@ type relayed struct {
 
 // measureRelay waits for the source's first byte, runs r and takes the CPU time of this process between the two.
 func measureRelay(r relay, src *net.TCPConn, viewers []*net.TCPConn) (relayed, error) {
-	if err := waitReadable(src); err != nil {
+	if err := socket.AwaitReadable(src); err != nil {
 		return relayed{}, err
 	}
-	begin, spent := monotonic(), processCPU()
+	begin, spent := machine.Monotonic(), machine.ProcessCPU()
 	if err := r(src, viewers); err != nil {
 		return relayed{}, err
 	}
-	return relayed{Begin: begin, CPU: processCPU() - spent}, nil
-}
-
-func waitReadable(c *net.TCPConn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK)
-		return err != unix.EAGAIN
-	})
-}
-
-// processCPU is the user and system time that this process has used.
-func processCPU() time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		panic(err) // only a bad address can fail
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// monotonic is the kernel's monotonic clock, which all processes share.
-func monotonic() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic(err) // only a bad clock can fail
-	}
-	return time.Duration(t.Nano())
+	return relayed{Begin: begin, CPU: machine.ProcessCPU() - spent}, nil
 }
 
 func closeAll(conns []*net.TCPConn) error {

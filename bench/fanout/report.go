@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+
+	"github.com/penstock-io/penstock/bench/internal/machine"
 )
 
 // printReport writes what bench/RESULTS.md holds. The ratios come first because they are what travels.
 func printReport(w io.Writer, spec runSpec, rounds int, quiet float64, tables []table) error {
-	host, err := machine()
+	host, err := machine.Describe()
 	if err != nil {
 		return err
 	}
@@ -22,10 +24,10 @@ func printReport(w io.Writer, spec runSpec, rounds int, quiet float64, tables []
 		fmt.Fprintf(w, "| kind | rate, ratio | CPU, ratio | GB/s out | CPU-s per GB |\n|---|---|---|---|---|\n")
 		for _, r := range t.rows() {
 			fmt.Fprintf(w, "| %s | **%.2f** (%.2f–%.2f) | **%.2f** (%.2f–%.2f) | %.1f (%.1f–%.1f) | %.3f (%.3f–%.3f) |\n", r.kind,
-				r.rateRatio.median, r.rateRatio.low, r.rateRatio.high,
-				r.cpuRatio.median, r.cpuRatio.low, r.cpuRatio.high,
-				r.rate.median, r.rate.low, r.rate.high,
-				r.cpu.median, r.cpu.low, r.cpu.high)
+				r.rateRatio.Median, r.rateRatio.Low, r.rateRatio.High,
+				r.cpuRatio.Median, r.cpuRatio.Low, r.cpuRatio.High,
+				r.rate.Median, r.rate.Low, r.rate.High,
+				r.cpu.Median, r.cpu.Low, r.cpu.High)
 		}
 		if n := t.disturbed(quiet); n > 0 {
 			fmt.Fprintf(w, "\n%d of %d runs stayed disturbed by other processes after %d attempts.\n", n, len(t.kinds)*rounds, attempts)

@@ -6,6 +6,10 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/penstock-io/penstock/bench/internal/machine"
+	"github.com/penstock-io/penstock/bench/internal/role"
+	"github.com/penstock-io/penstock/bench/internal/socket"
 )
 
 // A run is four processes: this one, which only waits, and three re-executions of its binary:
@@ -29,13 +33,13 @@ type runSpec struct {
 }
 
 // playRole runs the role that this process was started for.
-func playRole(role string) error {
+func playRole(name string) error {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var spec runSpec
 	if err := in.Decode(&spec); err != nil {
 		return err
 	}
-	switch role {
+	switch name {
 	case "relay":
 		return playRelay(spec, out)
 	case "viewers":
@@ -43,7 +47,7 @@ func playRole(role string) error {
 	case "source":
 		return sendStream(spec)
 	}
-	return fmt.Errorf("unknown role %q", role)
+	return fmt.Errorf("unknown role %q", name)
 }
 
 func playRelay(spec runSpec, out *json.Encoder) error {
@@ -68,7 +72,7 @@ func playRelay(spec runSpec, out *json.Encoder) error {
 		if viewers[i], err = accept(viewerSide); err != nil {
 			return err
 		}
-		if err := setCongestion(viewers[i], spec.Congestion); err != nil {
+		if err := socket.SetCongestion(viewers[i], spec.Congestion); err != nil {
 			return err
 		}
 	}
@@ -119,47 +123,47 @@ type sample struct {
 
 // measure plays all three roles for one run.
 func measure(spec runSpec) (s sample, err error) {
-	others, err := watchOthers()
+	others, err := machine.WatchOthers()
 	if err != nil {
 		return s, err
 	}
 	var ours time.Duration
 	defer func() {
 		if err == nil {
-			s.Others, err = others.share(ours)
+			s.Others, err = others.Share(ours)
 		}
 	}()
 	relayRole, err := startRole("relay", spec.Pin)
 	if err != nil {
 		return s, err
 	}
-	defer func() { ours += relayRole.stop() }()
-	if err := relayRole.ask(spec, &spec); err != nil {
+	defer func() { ours += relayRole.Stop() }()
+	if err := relayRole.Ask(spec, &spec); err != nil {
 		return s, err
 	}
 	viewersRole, err := startRole("viewers", spec.Pin)
 	if err != nil {
 		return s, err
 	}
-	defer func() { ours += viewersRole.stop() }()
-	if err := viewersRole.ask(spec, &runSpec{}); err != nil {
+	defer func() { ours += viewersRole.Stop() }()
+	if err := viewersRole.Ask(spec, &runSpec{}); err != nil {
 		return s, err
 	}
 	sourceRole, err := startRole("source", spec.Pin)
 	if err != nil {
 		return s, err
 	}
-	defer func() { ours += sourceRole.stop() }()
-	if err := sourceRole.in.Encode(spec); err != nil {
+	defer func() { ours += sourceRole.Stop() }()
+	if err := sourceRole.In.Encode(spec); err != nil {
 		return s, err
 	}
 
 	var through relayed
-	if err := relayRole.out.Decode(&through); err != nil {
+	if err := relayRole.Out.Decode(&through); err != nil {
 		return s, fmt.Errorf("relay: %w", err)
 	}
 	var arrived drained
-	if err := viewersRole.out.Decode(&arrived); err != nil {
+	if err := viewersRole.Out.Decode(&arrived); err != nil {
 		return s, fmt.Errorf("viewers: %w", err)
 	}
 	want := spec.Size * int64(spec.Viewers)
@@ -168,4 +172,13 @@ func measure(spec runSpec) (s sample, err error) {
 	}
 	gb := float64(want) / 1e9
 	return sample{GBPerSecond: gb / (arrived.End - through.Begin).Seconds(), CPUPerGB: through.CPU.Seconds() / gb}, nil
+}
+
+// startRole starts a role; with pin the relay has the first CPU to itself and the other roles share the rest.
+func startRole(name string, pin bool) (*role.Process, error) {
+	var o role.Options
+	if pin {
+		o.CPUs = role.Apart(name == "relay")
+	}
+	return role.Start(name, o)
 }

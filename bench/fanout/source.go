@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock-io/penstock/bench/internal/socket"
 )
 
 // sourceBuffer is the size of the one buffer that the source sends over and over.
@@ -23,7 +25,7 @@ func sendStream(spec runSpec) error {
 	}
 	conn := c.(*net.TCPConn)
 	defer conn.Close()
-	if err := setCongestion(conn, spec.Congestion); err != nil {
+	if err := socket.SetCongestion(conn, spec.Congestion); err != nil {
 		return err
 	}
 	size := spec.Size
@@ -98,23 +100,4 @@ func sendPattern(conn *net.TCPConn, size int64) error {
 		off += n
 	}
 	return nil
-}
-
-// setCongestion chooses a sender's congestion control; the empty name leaves the system's.
-func setCongestion(c *net.TCPConn, name string) error {
-	if name == "" {
-		return nil
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failure error
-	err = raw.Control(func(fd uintptr) {
-		failure = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
-	})
-	if err == nil {
-		err = os.NewSyscallError("setsockopt", failure)
-	}
-	return err
 }

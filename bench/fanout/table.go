@@ -3,8 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
+
+	"github.com/penstock-io/penstock/bench/internal/spread"
 )
 
 // table holds the samples for one number of viewers: samples[k][round] belongs to kinds[k].
@@ -14,24 +15,11 @@ type table struct {
 	samples [][]sample
 }
 
-// spread is a median and the range it came from.
-type spread struct{ median, low, high float64 }
-
-func spreadOf(values []float64) spread {
-	v := slices.Sorted(slices.Values(values))
-	m := len(v) / 2
-	median := v[m]
-	if len(v)%2 == 0 {
-		median = (v[m-1] + v[m]) / 2
-	}
-	return spread{median, v[0], v[len(v)-1]}
-}
-
 // row is what is said about one kind: figures, and ratios to the table's first kind within each round.
 type row struct {
 	kind                string
-	rate, cpu           spread
-	rateRatio, cpuRatio spread
+	rate, cpu           spread.Spread
+	rateRatio, cpuRatio spread.Spread
 }
 
 func (t table) rows() []row {
@@ -44,7 +32,7 @@ func (t table) rows() []row {
 			rateRatio = append(rateRatio, s.GBPerSecond/base.GBPerSecond)
 			cpuRatio = append(cpuRatio, s.CPUPerGB/base.CPUPerGB)
 		}
-		rows[k] = row{kind, spreadOf(rate), spreadOf(cpu), spreadOf(rateRatio), spreadOf(cpuRatio)}
+		rows[k] = row{kind, spread.Of(rate), spread.Of(cpu), spread.Of(rateRatio), spread.Of(cpuRatio)}
 	}
 	return rows
 }
@@ -55,10 +43,10 @@ func (t table) print(w io.Writer) error {
 	fmt.Fprintf(tw, "N=%d\trate ratio\tCPU ratio\tGB/s out\tCPU-s/GB\n", t.viewers)
 	for _, r := range t.rows() {
 		fmt.Fprintf(tw, "%s\t%.2f (%.2f-%.2f)\t%.2f (%.2f-%.2f)\t%.2f (%.2f-%.2f)\t%.4f (%.4f-%.4f)\n", r.kind,
-			r.rateRatio.median, r.rateRatio.low, r.rateRatio.high,
-			r.cpuRatio.median, r.cpuRatio.low, r.cpuRatio.high,
-			r.rate.median, r.rate.low, r.rate.high,
-			r.cpu.median, r.cpu.low, r.cpu.high)
+			r.rateRatio.Median, r.rateRatio.Low, r.rateRatio.High,
+			r.cpuRatio.Median, r.cpuRatio.Low, r.cpuRatio.High,
+			r.rate.Median, r.rate.Low, r.rate.High,
+			r.cpu.Median, r.cpu.Low, r.cpu.High)
 	}
 	return tw.Flush()
 }

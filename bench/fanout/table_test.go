@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/penstock-io/penstock/bench/internal/spread"
+)
 
 func TestRatiosAreTakenWithinTheRoundBeforeTheirMedian(t *testing.T) {
 	// The machine is ten times slower in the second round: the ratio is 2 in every round all the same.
@@ -9,13 +13,13 @@ func TestRatiosAreTakenWithinTheRoundBeforeTheirMedian(t *testing.T) {
 		{{GBPerSecond: 20, CPUPerGB: 0.5}, {GBPerSecond: 2, CPUPerGB: 5}, {GBPerSecond: 16, CPUPerGB: 1}},
 	}}
 	got := tab.rows()[1]
-	if want := (spread{2, 2, 2}); got.rateRatio != want {
+	if want := (spread.Spread{Median: 2, Low: 2, High: 2}); got.rateRatio != want {
 		t.Errorf("rate ratio %v, want %v", got.rateRatio, want)
 	}
-	if want := (spread{0.5, 0.5, 0.5}); got.cpuRatio != want {
+	if want := (spread.Spread{Median: 0.5, Low: 0.5, High: 0.5}); got.cpuRatio != want {
 		t.Errorf("CPU ratio %v, want %v", got.cpuRatio, want)
 	}
-	if want := (spread{16, 2, 20}); got.rate != want {
+	if want := (spread.Spread{Median: 16, Low: 2, High: 20}); got.rate != want {
 		t.Errorf("rate %v, want %v", got.rate, want)
 	}
 }

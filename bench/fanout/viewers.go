@@ -6,19 +6,19 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/penstock-io/penstock/bench/internal/machine"
+	"github.com/penstock-io/penstock/bench/internal/socket"
 )
 
-// drainBuffer is the size of a viewer's reused buffer, and how much it asks the kernel to discard at once.
+// drainBuffer is the size of a viewer's reused buffer.
 const drainBuffer = 512 << 10
 
 // drained is what the viewers' process tells: bytes received by all viewers, and when the last of them saw the end.
 type drained struct {
 	Bytes int64
-	End   time.Duration // on the monotonic clock, see monotonic
+	End   time.Duration // on the monotonic clock, see machine.Monotonic
 }
 
 // drainStreams reads every connection to its end, all at the same time. How: "discard" lets the kernel throw the bytes
@@ -42,7 +42,7 @@ func drainStreams(conns []*net.TCPConn, how string) (drained, error) {
 	for i, c := range conns {
 		all.Go(func() {
 			n, err := drain(c)
-			end := monotonic()
+			end := machine.Monotonic()
 			mu.Lock()
 			defer mu.Unlock()
 			total.Bytes += n
@@ -56,34 +56,7 @@ func drainStreams(conns []*net.TCPConn, how string) (drained, error) {
 	return total, first
 }
 
-func discardStream(c *net.TCPConn) (n int64, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var failure syscall.Errno
-	err = raw.Read(func(fd uintptr) bool {
-		for {
-			got, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, 0, drainBuffer, unix.MSG_TRUNC, 0, 0)
-			switch {
-			case errno == unix.EINTR:
-			case errno == unix.EAGAIN:
-				return false
-			case errno != 0:
-				failure = errno
-				return true
-			case got == 0:
-				return true
-			default:
-				n += int64(got)
-			}
-		}
-	})
-	if err == nil && failure != 0 {
-		err = failure
-	}
-	return n, err
-}
+func discardStream(c *net.TCPConn) (int64, error) { return socket.Discard(c, -1) }
 
 func readStream(c *net.TCPConn) (n int64, err error) {
 	b := make([]byte, drainBuffer)

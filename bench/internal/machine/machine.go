@@ -1,4 +1,6 @@
-package main
+// Package machine tells what figures are measured on and what disturbs them, and holds the clocks that all processes of a
+// run share.
+package machine
 
 import (
 	"bytes"
@@ -10,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine describes what the figures were measured on: CPUs, kernel, Go. It names no host.
-func machine() (string, error) {
+// Describe tells what the figures were measured on: CPUs, kernel, Go. It names no host.
+func Describe() (string, error) {
 	model, err := processorModel()
 	if err != nil {
 		return "", err

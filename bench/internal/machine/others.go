@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"bytes"
@@ -39,37 +39,24 @@ func machineBusy() (time.Duration, error) {
 	return time.Duration(busy) * userTick, nil
 }
 
-// attempts is how often a disturbed run is made before it counts all the same.
-const attempts = 20
-
-// disturbance measures the CPU time of others from watchOthers until it is asked.
-type disturbance struct {
+// Others measures the CPU time of others from WatchOthers until it is asked.
+type Others struct {
 	begin      time.Duration
 	busy, self time.Duration
 }
 
-func watchOthers() (disturbance, error) {
+// WatchOthers begins the measurement.
+func WatchOthers() (Others, error) {
 	busy, err := machineBusy()
-	return disturbance{monotonic(), busy, processCPU()}, err
+	return Others{Monotonic(), busy, ProcessCPU()}, err
 }
 
-// share is how much of one CPU others took, ours being the CPU time of the run's processes.
-func (d disturbance) share(ours time.Duration) (float64, error) {
+// Share is how much of one CPU others took, ours being the CPU time of the run's processes.
+func (o Others) Share(ours time.Duration) (float64, error) {
 	busy, err := machineBusy()
 	if err != nil {
 		return 0, err
 	}
-	others := busy - d.busy - ours - (processCPU() - d.self)
-	return max(0, others.Seconds()/(monotonic()-d.begin).Seconds()), nil
-}
-
-// measureQuiet repeats a run while others use more than quiet CPUs; the last attempt stands.
-func measureQuiet(spec runSpec, quiet float64) (s sample, err error) {
-	for range attempts {
-		s, err = measure(spec)
-		if err != nil || s.Others <= quiet {
-			break
-		}
-	}
-	return s, err
+	others := busy - o.busy - ours - (ProcessCPU() - o.self)
+	return max(0, others.Seconds()/(Monotonic()-o.begin).Seconds()), nil
 }
