@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/penstock-io/penstock/bench/internal/role"
+)
+
+// Idle connections have carried a message each way, and then nothing.
+//
+//	clients ⇄ copier ⇄ servers
+
+// idleMessage is what each connection has carried.
+const idleMessage = 16
+
+// footprint is what a process holds.
+type footprint struct{ descriptors, resident int }
+
+func directIdle(c *cast) ([]float64, error) {
+	s := c.spec
+	servers, err := c.start("servers")
+	if err != nil {
+		return nil, err
+	}
+	if err := servers.Ask(s, &s); err != nil {
+		return nil, err
+	}
+	copier, err := c.start("copier")
+	if err != nil {
+		return nil, err
+	}
+	if err := copier.Ask(s, &s); err != nil {
+		return nil, err
+	}
+	before, err := settled(copier)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := c.start("clients")
+	if err != nil {
+		return nil, err
+	}
+	if err := clients.Ask(s, &s); err != nil {
+		return nil, err
+	}
+	after, err := settled(copier)
+	if err != nil {
+		return nil, err
+	}
+	n := float64(s.Conns)
+	return []float64{
+		float64(after.descriptors-before.descriptors) / n,
+		float64(after.resident-before.resident) / 1024 / n,
+	}, nil
+}
+
+// settled collects a process's garbage until it holds the same for a while: pools give up what they do not need, but not
+// at once.
+func settled(p *role.Process) (last footprint, err error) {
+	const (
+		pause = 250 * time.Millisecond
+		alike = 8  // pauses
+		most  = 60 // pauses
+	)
+	same := 0
+	for range most {
+		if err := p.Ask("collect", new(string)); err != nil {
+			return last, fmt.Errorf("copier: %w", err)
+		}
+		now, err := footprintOf(p.PID())
+		if err != nil {
+			return last, err
+		}
+		change := now.resident - last.resident
+		if now.descriptors == last.descriptors && max(change, -change) <= last.resident/50 {
+			same++
+		} else {
+			same, last = 0, now
+		}
+		if same == alike {
+			return now, nil
+		}
+		time.Sleep(pause)
+	}
+	return last, nil
+}
+
+func footprintOf(pid int) (f footprint, err error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return f, err
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return f, err
+	}
+	resident, err := residentBytes(status)
+	return footprint{len(open), resident}, err
+}
+
+// residentBytes reads VmRSS in a process's status.
+func residentBytes(status []byte) (int, error) {
+	for line := range bytes.Lines(status) {
+		var kib int
+		if _, err := fmt.Sscanf(string(line), "VmRSS: %d kB", &kib); err == nil {
+			return kib << 10, nil
+		}
+	}
+	return 0, errors.New("/proc/PID/status tells no VmRSS")
+}
+
+// playIdleRelays relays every connection it gets to a server, and collects its garbage when told.
+func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
+	if err := unprivileged(s.UID, uint64(s.Conns*6+1000)); err != nil {
+		return err
+	}
+	l, err := listen(overTCP)
+	if err != nil {
+		return err
+	}
+	s.Up = []string{l.Addr().String()}
+	go func() {
+		for {
+			up, err := accept(l, s.Congestion)
+			if err != nil {
+				exit("idle relay", err)
+			}
+			go func() {
+				down, err := dial(overTCP, s.Down[0], s.Congestion)
+				if err == nil {
+					err = relayKinds[s.Kind](up.(net.Conn), down.(net.Conn))
+				}
+				if err != nil {
+					exit("idle relay", err)
+				}
+			}()
+		}
+	}()
+	if err := out.Encode(s); err != nil {
+		return err
+	}
+	for {
+		var command string
+		if err := in.Decode(&command); err != nil {
+			return notEOF(err)
+		}
+		debug.FreeOSMemory()
+		if err := out.Encode(command); err != nil {
+			return err
+		}
+	}
+}
+
+// unprivileged allows so many descriptors, and takes the identity of a user, if that is not 0.
+func unprivileged(uid int, descriptors uint64) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	if limit.Cur < descriptors {
+		limit = unix.Rlimit{Cur: descriptors, Max: max(limit.Max, descriptors)}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return os.NewSyscallError("setrlimit", err)
+		}
+	}
+	if uid == 0 {
+		return nil
+	}
+	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(uid), syscall.Setuid(uid))
+}
+
+func playIdleClients(s spec, in *json.Decoder, out *json.Encoder) error {
+	const atOnce = 64 // connections under way
+	turns := make(chan struct{}, atOnce)
+	failures := make(chan error, s.Conns)
+	var all sync.WaitGroup
+	for range s.Conns {
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			e, err := dial(overTCP, s.Up[0], s.Congestion)
+			if err == nil {
+				_, err = e.Write(make([]byte, idleMessage))
+			}
+			if err == nil {
+				_, err = io.ReadFull(e, make([]byte, idleMessage))
+			}
+			if err != nil {
+				failures <- err
+			}
+		})
+	}
+	all.Wait()
+	select {
+	case err := <-failures:
+		return err
+	default:
+	}
+	if err := out.Encode(s); err != nil {
+		return err
+	}
+	return notEOF(in.Decode(&s)) // until it is over
+}
+
+func playIdleServers(s spec, in *json.Decoder, out *json.Encoder) error {
+	l, err := listen(overTCP)
+	if err != nil {
+		return err
+	}
+	s.Down = []string{l.Addr().String()}
+	go func() {
+		for {
+			e, err := accept(l, s.Congestion)
+			if err != nil {
+				exit("idle server", err)
+			}
+			go func() {
+				if _, err := io.CopyN(e, e, idleMessage); err != nil {
+					exit("idle server", err)
+				}
+				<-make(chan struct{}) // the connection is in use
+			}()
+		}
+	}()
+	if err := out.Encode(s); err != nil {
+		return err
+	}
+	return notEOF(in.Decode(&s))
+}
