@@ -42,6 +42,14 @@ func comparisons() []comparison {
 			goals: faster(0.95, kindIO, kindNoSplice, kindBuffer),
 		})
 	}
+	for _, n := range []int{1 * kib, 4 * kib, 16 * kib, 64 * kib} {
+		add(comparison{
+			name: fmt.Sprintf("paced/%d", n), title: "TCP to TCP, a message of " + size(n) + " every 50 µs", sort: "paced",
+			spec:  spec{From: overTCP, To: overTCP, Write: n, Every: 50 * time.Microsecond},
+			kinds: []string{kindIO, kindPenstock, kindNoSplice, kindBuffer},
+			goals: faster(1.05, kindIO, kindNoSplice, kindBuffer),
+		})
+	}
 	for _, n := range []int{64, 1 * kib, 4 * kib, 16 * kib} {
 		add(comparison{
 			name: fmt.Sprintf("round-trips/%d", n), title: "Round trips through CopyBoth, " + size(n), sort: "round trips",

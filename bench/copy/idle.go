@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -63,6 +64,7 @@ func directIdle(c *cast) ([]float64, error) {
 	return []float64{
 		float64(after.descriptors-before.descriptors) / n,
 		float64(after.resident-before.resident) / 1024 / n,
+		n,
 	}, nil
 }
 
@@ -123,8 +125,18 @@ func residentBytes(status []byte) (int, error) {
 
 // playIdleRelays relays every connection it gets to a server, and collects its garbage when told.
 func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
-	if err := unprivileged(s.UID, uint64(s.Conns*6+1000)); err != nil {
+	// What is needed is known of both kinds; where so many descriptors are not to be had there are fewer connections.
+	each := map[string]int{kindIO: 6, kindPenstock: 2}[s.Kind]
+	const rest = 300 // pipes in a pool, and what the process has anyway
+	limit, err := allowDescriptors(s.Conns*each + rest)
+	if err != nil {
 		return err
+	}
+	s.Conns = min(s.Conns, (limit-rest)/each)
+	if s.UID != 0 {
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(s.UID), syscall.Setuid(s.UID)); err != nil {
+			return err
+		}
 	}
 	l, err := listen(overTCP)
 	if err != nil {
@@ -133,12 +145,12 @@ func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
 	s.Up = []string{l.Addr().String()}
 	go func() {
 		for {
-			up, err := accept(l, s.Congestion)
+			up, err := accept(l, "") // who is unprivileged may not choose
 			if err != nil {
 				exit("idle relay", err)
 			}
 			go func() {
-				down, err := dial(overTCP, s.Down[0], s.Congestion)
+				down, err := dial(overTCP, s.Down[0], "")
 				if err == nil {
 					err = relayKinds[s.Kind](up.(net.Conn), down.(net.Conn))
 				}
@@ -163,35 +175,36 @@ func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
 	}
 }
 
-// unprivileged allows so many descriptors, and takes the identity of a user, if that is not 0.
-func unprivileged(uid int, descriptors uint64) error {
+// allowDescriptors raises the limit to n if it may, and returns what it is then.
+func allowDescriptors(n int) (int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return os.NewSyscallError("getrlimit", err)
+		return 0, os.NewSyscallError("getrlimit", err)
 	}
-	if limit.Cur < descriptors {
-		limit = unix.Rlimit{Cur: descriptors, Max: max(limit.Max, descriptors)}
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-			return os.NewSyscallError("setrlimit", err)
-		}
+	if limit.Cur >= uint64(n) {
+		return int(limit.Cur), nil
 	}
-	if uid == 0 {
-		return nil
+	raised := unix.Rlimit{Cur: uint64(n), Max: max(limit.Max, uint64(n))}
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+		return n, nil
 	}
-	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(uid), syscall.Setuid(uid))
+	limit.Cur = limit.Max
+	return int(limit.Max), os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 }
 
 func playIdleClients(s spec, in *json.Decoder, out *json.Encoder) error {
 	const atOnce = 64 // connections under way
 	turns := make(chan struct{}, atOnce)
 	failures := make(chan error, s.Conns)
+	conns := make([]end, s.Conns)
 	var all sync.WaitGroup
-	for range s.Conns {
+	for i := range conns {
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			e, err := dial(overTCP, s.Up[0], s.Congestion)
+			e, err := dial(overTCP, s.Up[0], "")
 			if err == nil {
+				conns[i] = e
 				_, err = e.Write(make([]byte, idleMessage))
 			}
 			if err == nil {
@@ -211,7 +224,9 @@ func playIdleClients(s spec, in *json.Decoder, out *json.Encoder) error {
 	if err := out.Encode(s); err != nil {
 		return err
 	}
-	return notEOF(in.Decode(&s)) // until it is over
+	err := in.Decode(&s) // until it is over
+	runtime.KeepAlive(conns)
+	return notEOF(err)
 }
 
 func playIdleServers(s spec, in *json.Decoder, out *json.Encoder) error {
@@ -220,9 +235,10 @@ func playIdleServers(s spec, in *json.Decoder, out *json.Encoder) error {
 		return err
 	}
 	s.Down = []string{l.Addr().String()}
+	over := make(chan struct{}) // never
 	go func() {
 		for {
-			e, err := accept(l, s.Congestion)
+			e, err := accept(l, "")
 			if err != nil {
 				exit("idle server", err)
 			}
@@ -230,7 +246,8 @@ func playIdleServers(s spec, in *json.Decoder, out *json.Encoder) error {
 				if _, err := io.CopyN(e, e, idleMessage); err != nil {
 					exit("idle server", err)
 				}
-				<-make(chan struct{}) // the connection is in use
+				<-over
+				runtime.KeepAlive(e)
 			}()
 		}
 	}()

@@ -24,7 +24,8 @@ type spec struct {
 
 	From, To string // what is copied from and to, see ends.go
 	Sinks    int
-	Write    int // bytes of one write of the source, of one message, of one file
+	Write    int           // bytes of one write of the source, of one message, of one file
+	Every    time.Duration // from one write to the next; 0 is as fast as can be
 
 	Conns int
 	UID   int
@@ -142,7 +143,7 @@ func (c *cast) start(name string, files ...*os.File) (*role.Process, error) {
 	if c.Pin {
 		o.CPUs = role.Apart(name == "copier")
 	}
-	p, err := role.Start(c.Case+" "+name, o)
+	p, err := role.Start(c.Case+"/"+name, o)
 	for _, f := range files {
 		f.Close()
 	}
@@ -160,7 +161,7 @@ func (c *cast) start(name string, files ...*os.File) (*role.Process, error) {
 
 // playRole runs the role that this process was started for.
 func playRole(name string) error {
-	sort, part, _ := strings.Cut(name, " ")
+	sort, part, _ := strings.Cut(name, "/")
 	play := sorts[sort].roles[part]
 	if play == nil {
 		return fmt.Errorf("unknown role %q", name)

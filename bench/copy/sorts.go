@@ -7,6 +7,12 @@ type sort struct {
 	direct  func(*cast) (values []float64, err error) // a value for each metric
 }
 
+var streamRoles = map[string]func() error{
+	"source": func() error { return playSpec(playSource) },
+	"sink":   func() error { return playSpec(playSink) },
+	"copier": func() error { return playSpec(playCopier) },
+}
+
 // sorts are all of them. The copier's CPU time is what is measured, so it never shares its process.
 var sorts = map[string]sort{
 	"stream": {
@@ -14,11 +20,15 @@ var sorts = map[string]sort{
 			{name: "GB/s", format: "%.2f", more: true},
 			{name: "CPU-s/GB", format: "%.3f"},
 		},
-		roles: map[string]func() error{
-			"source": func() error { return playSpec(playSource) },
-			"sink":   func() error { return playSpec(playSink) },
-			"copier": func() error { return playSpec(playCopier) },
+		roles:  streamRoles,
+		direct: directStream,
+	},
+	"paced": {
+		metrics: []metric{
+			{name: "CPU µs each", format: "%.2f"},
+			{name: "times as long", format: "%.2f", plain: true},
 		},
+		roles:  streamRoles,
 		direct: directStream,
 	},
 	"round trips": {
@@ -51,6 +61,7 @@ var sorts = map[string]sort{
 		metrics: []metric{
 			{name: "descriptors each", format: "%.2f", plain: true},
 			{name: "resident KiB each", format: "%.1f"},
+			{name: "connections", format: "%.0f", more: true, plain: true},
 		},
 		roles: map[string]func() error{
 			"clients": func() error { return playSpec(playIdleClients) },

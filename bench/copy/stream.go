@@ -21,7 +21,8 @@ import (
 //
 //	source → copier → sinks
 //
-// where a file stands for the source or the sink that is none. All run as fast as they can.
+// where a file stands for the source or the sink that is none. All run as fast as they can, but for a source that keeps a
+// pace, so that the copier waits for every message.
 
 // copied is what the copier tells of a run, on the monotonic clock.
 type copied struct {
@@ -97,7 +98,12 @@ func directStream(c *cast) ([]float64, error) {
 		return nil, fmt.Errorf("%d bytes delivered instead of %d", arrived.Bytes, want)
 	}
 	gb := float64(arrived.Bytes) / 1e9
-	return []float64{gb / (arrived.End - done.Begin).Seconds(), done.CPU.Seconds() / gb}, nil
+	took := arrived.End - done.Begin
+	if s.Every > 0 {
+		messages := float64(arrived.Bytes) / float64(s.Write)
+		return []float64{float64(done.CPU) / 1e3 / messages, took.Seconds() / s.Every.Seconds() / messages}, nil
+	}
+	return []float64{gb / took.Seconds(), done.CPU.Seconds() / gb}, nil
 }
 
 // playCopier copies from the first byte on to the end. A file as the source is copied again and again.
@@ -246,7 +252,13 @@ func playSource(s spec, _ *json.Decoder, _ *json.Encoder) (err error) {
 	b := make([]byte, s.Write)
 	const clockEvery = 16 // writes
 	begin, left := machine.Monotonic(), s.Bytes
+	next := begin
 	for i := 1; ; i++ {
+		if s.Every > 0 {
+			// It spins: a sleep is as long as the kernel likes.
+			for next += s.Every; machine.Monotonic() < next; {
+			}
+		}
 		if s.Bytes > 0 {
 			b = b[:min(int64(len(b)), left)]
 		}
