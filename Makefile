@@ -1,7 +1,7 @@
 # Needs Go and nothing else: "make test" installs or names what tests use
 # besides, and the developer tools are pinned in tools/go.mod.
 
-.PHONY: help run build test soak lint fmt bench bench-pipes clean
+.PHONY: help run build test soak lint fmt bench bench-copy bench-pipes clean
 
 ARGS =
 
@@ -62,6 +62,9 @@ fmt: ## format the Go files of every module
 
 bench: ## measure fan-out (ARGS= adds flags)
 	cd bench && go run ./fanout $(ARGS)
+
+bench-copy: ## measure Copy and CopyBoth beside io.Copy, for six minutes (ARGS= adds flags)
+	cd bench && go run ./copy $(ARGS)
 
 bench-pipes: ## measure the pipe in memory, beside its peers (ARGS= adds flags)
 	go test -run '^$$' -bench Pipe $(ARGS) .

@@ -111,7 +111,6 @@ func benchmarkStream(b *testing.B, s spec) {
 	}
 }
 
-// benchmark names are to be those of Go's net package up to their last part.
 func TestEveryComparisonIsWellFormed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range comparisons() {
@@ -174,6 +173,9 @@ func TestEverySortMeasures(t *testing.T) {
 
 func TestTheCopyOfAStreamLosesNoByte(t *testing.T) {
 	for kind, copyStream := range streamKinds {
+		if kind == kindOptions {
+			continue // a file cannot be half-closed
+		}
 		want := make([]byte, 3<<20+5)
 		for i := range want {
 			want[i] = byte(i % 251)
@@ -193,9 +195,6 @@ func TestTheCopyOfAStreamLosesNoByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if kind == kindOptions {
-			continue // a file cannot be half-closed
-		}
 		n, err := copyStream([]io.Writer{f}, r)
 		if werr := <-written; err == nil {
 			err = werr

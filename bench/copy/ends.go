@@ -28,6 +28,9 @@ func isSocket(kind string) bool { return kind == overTCP || kind == overUnix }
 func isPipe(kind string) bool   { return kind == byPipe || kind == byStdio }
 func isFile(kind string) bool   { return kind == onTmpfs || kind == onDisk }
 
+// localSink tells whether nobody else takes what is copied there.
+func localSink(kind string) bool { return isFile(kind) || kind == os.DevNull }
+
 // playSpec gives a role what it asks and answers by.
 func playSpec(play func(s spec, in *json.Decoder, out *json.Encoder) error) error {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)

@@ -45,10 +45,18 @@ func penstockCopy(opts ...penstock.Option) func([]io.Writer, io.Reader) (int64, 
 			all = append(all[:len(all):len(all)], penstock.WithTee(dsts[1:]...))
 		}
 		rep, err := penstock.Copy(context.Background(), dsts[0], src, all...)
-		if os.Getenv("BENCH_COPY_REPORT") != "" {
-			fmt.Fprintf(os.Stderr, "%v, %d calls, %v\n", rep, rep.Calls, rep.By)
-		}
+		told(rep)
 		return rep.Delivered, err
+	}
+}
+
+// told prints reports where BENCH_COPY_REPORT is set: which ways were taken, and by how many calls.
+func told(reports ...penstock.Report) {
+	if os.Getenv("BENCH_COPY_REPORT") == "" {
+		return
+	}
+	for _, r := range reports {
+		fmt.Fprintf(os.Stderr, "%v, %d calls, %v\n", r, r.Calls, r.By)
 	}
 }
 
@@ -73,9 +81,7 @@ var relayKinds = map[string]func(a, b net.Conn) error{
 	},
 	kindPenstock: func(a, b net.Conn) error {
 		forward, backward, err := penstock.CopyBoth(context.Background(), a, b)
-		if os.Getenv("BENCH_COPY_REPORT") != "" {
-			fmt.Fprintf(os.Stderr, "%v, %d calls\n%v, %d calls\n", forward, forward.Calls, backward, backward.Calls)
-		}
+		told(forward, backward)
 		return err
 	},
 }

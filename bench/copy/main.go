@@ -39,7 +39,7 @@ func run() error {
 		list       = flag.Bool("list", false, "name the cases, and measure nothing")
 		times      = flag.Float64("times", 1, "how many times the usual number of rounds to make")
 		lasts      = flag.Duration("time", 300*time.Millisecond, "how long a run lasts")
-		budget     = flag.Duration("budget", 6*time.Minute, "begin no further round, and repeat no run, after so long in all")
+		budget     = flag.Duration("budget", 0, "begin no further round after so long in all; 0 is 6 minutes, -times as long")
 		congestion = flag.String("congestion", "cubic", "congestion control of the senders; empty is the system's")
 		pin        = flag.Bool("pin", false, "give the copier the first CPU for itself alone, and the rest to the others")
 		quiet      = flag.Float64("quiet", 0.3, "repeat a run during which others used more than this many CPUs")
@@ -49,6 +49,9 @@ func run() error {
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	}
+	if *budget == 0 {
+		*budget = time.Duration(float64(6*time.Minute) * max(*times, 1))
 	}
 	pattern, err := regexp.Compile(*only)
 	if err != nil {

@@ -49,14 +49,14 @@ type measurer struct {
 }
 
 // compare measures every kind once in each round. The order turns by one each round, so that nobody always comes
-// after the same neighbour. The time that is left is shared with the comparisons still to come, of which there are so many
-// with this one.
+// after the same neighbour. Disturbed runs are repeated in this one's share of the time that is left, which is the same for it
+// and all that are to come, so many with this one.
 func (m *measurer) compare(c comparison, toCome int) (table, error) {
 	t := table{comparison: c, samples: make([][]sample, len(c.kinds))}
 	rounds := max(int(float64(c.rounds)*m.times+0.5), 1)
 	enough := time.Now().Add(time.Until(m.deadline) / time.Duration(toCome))
 	for round := range rounds {
-		if round > 0 && c.rounds <= usualRounds && time.Now().After(enough) || time.Now().After(m.deadline) && round > 0 {
+		if round > 0 && time.Now().After(m.deadline) {
 			break
 		}
 		for i := range c.kinds {

@@ -64,7 +64,7 @@ func directStream(c *cast) ([]float64, error) {
 	}
 	var arrived drained
 	sink := func() error { return nil }
-	if !isFile(s.To) {
+	if !localSink(s.To) {
 		p, err := c.start("sink", toSink...)
 		if err != nil {
 			return nil, err
@@ -90,7 +90,7 @@ func directStream(c *cast) ([]float64, error) {
 	if err := sink(); err != nil {
 		return nil, fmt.Errorf("sink: %w", err)
 	}
-	if isFile(s.To) {
+	if localSink(s.To) {
 		arrived = drained{done.Bytes, done.End}
 	}
 	sinks := int64(max(s.Sinks, 1))
