@@ -47,8 +47,9 @@ func comparisons() []comparison {
 	}
 	for _, n := range []int{1 * kib, 4 * kib, 16 * kib, 64 * kib} {
 		add(comparison{
-			name: fmt.Sprintf("paced/%d", n), title: "TCP to TCP, a message of " + size(n) + " every 50 µs", sort: "paced",
-			spec:  spec{From: overTCP, To: overTCP, Write: n, Every: 50 * time.Microsecond},
+			name:  fmt.Sprintf("paced/%d", n),
+			title: "TCP to TCP, a message of " + size(n) + " every 50 µs", sort: "paced",
+			spec:   spec{From: overTCP, To: overTCP, Write: n, Every: 50 * time.Microsecond},
 			kinds:  []string{kindIO, kindPenstock, kindNoSplice, kindBuffer},
 			goals:  faster(1.05, kindIO, kindNoSplice, kindBuffer),
 			rounds: messageRounds,
@@ -56,7 +57,8 @@ func comparisons() []comparison {
 	}
 	for _, n := range []int{64, 1 * kib, 4 * kib, 16 * kib} {
 		add(comparison{
-			name: fmt.Sprintf("round-trips/%d", n), title: "Round trips through CopyBoth, " + size(n), sort: "round trips",
+			name:  fmt.Sprintf("round-trips/%d", n),
+			title: "Round trips through CopyBoth, " + size(n), sort: "round trips",
 			spec: spec{Write: n}, kinds: beside, goals: faster(0.95, kindIO), rounds: messageRounds,
 		})
 	}

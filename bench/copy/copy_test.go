@@ -13,9 +13,9 @@ import (
 	"github.com/penstock-io/penstock/bench/internal/role"
 )
 
-// The benchmarks have the names and shapes of those in Go's net package, so that figures can be set beside one another; the
-// last part of a name says who copies, for benchstat -col /copy. CPU-ns/MB is the time of this process alone: the source
-// and the sink are others.
+// The benchmarks have the names and shapes of those in Go's net package, so that figures can be set beside one
+// another; the last part of a name says who copies, for benchstat -col /copy. CPU-ns/MB is the time of this process
+// alone: the source and the sink are others.
 
 func TestMain(m *testing.M) {
 	if name := role.Mine(); name != "" {
@@ -154,9 +154,6 @@ func TestEverySortMeasures(t *testing.T) {
 				s := c.spec
 				s.Case, s.Kind, s.For, s.Files = c.sort, kind, 20*time.Millisecond, w.files
 				if s.Conns > 0 {
-					if testing.Short() {
-						t.Skip("its pools take seconds to settle")
-					}
 					s.Conns = 20
 				}
 				got, err := measure(s)

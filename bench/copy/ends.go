@@ -50,7 +50,8 @@ type end interface {
 // listen returns a listener for one side of a copier.
 func listen(network string) (net.Listener, error) {
 	if network == overUnix {
-		return net.Listen(overUnix, filepath.Join(os.TempDir(), fmt.Sprintf("bench-copy-%d-%d", os.Getpid(), unixNumber())))
+		name := fmt.Sprintf("bench-copy-%d-%d", os.Getpid(), unixNumber())
+		return net.Listen(overUnix, filepath.Join(os.TempDir(), name))
 	}
 	return net.Listen(overTCP, "127.0.0.1:0")
 }

@@ -45,7 +45,7 @@ func directIdle(c *cast) ([]float64, error) {
 	if err := copier.Ask(s, &s); err != nil {
 		return nil, err
 	}
-	before, err := settled(copier)
+	before, err := settled(copier, s.For)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func directIdle(c *cast) ([]float64, error) {
 	if err := clients.Ask(s, &s); err != nil {
 		return nil, err
 	}
-	after, err := settled(copier)
+	after, err := settled(copier, s.For)
 	if err != nil {
 		return nil, err
 	}
@@ -68,13 +68,12 @@ func directIdle(c *cast) ([]float64, error) {
 	}, nil
 }
 
-// settled collects a process's garbage until it holds the same for a while: pools give up what they do not need, but not
-// at once.
-func settled(p *role.Process) (last footprint, err error) {
+// settled collects a process's garbage until it holds the same for a fifth of some time, or until that is over: pools
+// give up what they do not need, but not at once.
+func settled(p *role.Process, within time.Duration) (last footprint, err error) {
 	const (
-		pause = 250 * time.Millisecond
 		alike = 8  // pauses
-		most  = 60 // pauses
+		most  = 40 // pauses
 	)
 	same := 0
 	for range most {
@@ -94,7 +93,7 @@ func settled(p *role.Process) (last footprint, err error) {
 		if same == alike {
 			return now, nil
 		}
-		time.Sleep(pause)
+		time.Sleep(within / most)
 	}
 	return last, nil
 }

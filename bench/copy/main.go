@@ -1,9 +1,9 @@
 // Command copy measures [penstock.Copy] and [penstock.CopyBoth] beside what io.Copy does: rates, CPU seconds of the
 // copying process, round trips, requests, packets, and what idle connections cost.
 //
-// What is copied from and to is in processes of its own, so the CPU time is the copier's alone. Rounds are interleaved
-// (every kind once, then every kind again), figures are medians over the rounds, and ratios are taken within a round before
-// their median: machines are noisy, and ratios travel better than figures.
+// What is copied from and to is in processes of its own, so the CPU time is the copier's alone. Rounds are
+// interleaved (every kind once, then every kind again), figures are medians over the rounds, and ratios are taken
+// within a round before their median: machines are noisy, and ratios travel better than figures.
 //
 // The Go benchmarks beside it have the names and shapes of those of Go's own net package.
 package main
@@ -35,13 +35,13 @@ func exit(who string, err error) {
 
 func run() error {
 	var (
-		only       = flag.String("run", "", "measure only the cases whose name this regular expression matches; -list names them")
+		only       = flag.String("run", "", "measure what this regular expression matches the name of; see -list")
 		list       = flag.Bool("list", false, "name the cases, and measure nothing")
 		times      = flag.Float64("times", 1, "how many times the usual number of rounds to make")
 		lasts      = flag.Duration("time", 300*time.Millisecond, "how long a run lasts")
-		budget     = flag.Duration("budget", 0, "begin no further round after so long in all; 0 is 6 minutes, -times as long")
+		budget     = flag.Duration("budget", 0, "begin no further round after so long; 0 is 6 minutes, -times as long")
 		congestion = flag.String("congestion", "cubic", "congestion control of the senders; empty is the system's")
-		pin        = flag.Bool("pin", false, "give the copier the first CPU for itself alone, and the rest to the others")
+		pin        = flag.Bool("pin", false, "give the copier the first CPU for itself alone")
 		quiet      = flag.Float64("quiet", 0.3, "repeat a run during which others used more than this many CPUs")
 		attempts   = flag.Int("attempts", 3, "how often at most a disturbed run is made before it counts all the same")
 		markdown   = flag.Bool("markdown", false, "print tables in Markdown")

@@ -49,8 +49,8 @@ type measurer struct {
 }
 
 // compare measures every kind once in each round. The order turns by one each round, so that nobody always comes
-// after the same neighbour. Disturbed runs are repeated in this one's share of the time that is left, which is the same for it
-// and all that are to come, so many with this one.
+// after the same neighbour. Disturbed runs are repeated in this one's share of the time that is left, which is the
+// same for it and all that are to come, so many with this one.
 func (m *measurer) compare(c comparison, toCome int) (table, error) {
 	t := table{comparison: c, samples: make([][]sample, len(c.kinds))}
 	rounds := max(int(float64(c.rounds)*m.times+0.5), 1)
@@ -72,7 +72,8 @@ func (m *measurer) compare(c comparison, toCome int) (table, error) {
 				return t, fmt.Errorf("%s, round %d: %w", s.Kind, round+1, err)
 			}
 			t.samples[k] = append(t.samples[k], got)
-			fmt.Fprintf(os.Stderr, "%-24s round %d  %-20s %s  others %.2f\n", c.name, round+1, s.Kind, c.tell(got), got.others)
+			fmt.Fprintf(os.Stderr, "%-24s round %d  %-20s %s  others %.2f\n",
+				c.name, round+1, s.Kind, c.tell(got), got.others)
 		}
 	}
 	return t, nil

@@ -137,7 +137,9 @@ func dataSegments(c *net.TCPConn) (int64, error) {
 	}
 	var info *unix.TCPInfo
 	var failure error
-	err = raw.Control(func(fd uintptr) { info, failure = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	err = raw.Control(func(fd uintptr) {
+		info, failure = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
 	if err == nil {
 		err = failure
 	}

@@ -21,8 +21,8 @@ import (
 //
 //	source → copier → sinks
 //
-// where a file stands for the source or the sink that is none. All run as fast as they can, but for a source that keeps a
-// pace, so that the copier waits for every message.
+// where a file stands for the source or the sink that is none. All run as fast as they can, but for a source that
+// keeps a pace, so that the copier waits for every message.
 
 // copied is what the copier tells of a run, on the monotonic clock.
 type copied struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -82,7 +83,30 @@ type verdict struct {
 	goal
 	base  string // the best of those it is against, by the median
 	ratio spread.Spread
-	met   bool
+	state string
+}
+
+// What a verdict's state may be.
+const (
+	goalMet    = "met"
+	goalNoise  = "within the noise" // the median misses it, but where the true one is does not say so
+	goalMissed = "**missed**"
+)
+
+// likely is where the true median is, nineteen times in twenty or so: between two of the values.
+func likely(values []float64) (low, high float64) {
+	v := slices.Sorted(slices.Values(values))
+	// So many coins all but k of which show the same side are as unlikely as the median outside the k-th values.
+	const unlikely = 0.07 // of both sides; five rounds reach it with the outermost
+	chance, tail, k := 2*math.Pow(0.5, float64(len(v))), 0.0, 0
+	for i := range len(v) / 2 {
+		if tail += chance; tail > unlikely {
+			break
+		}
+		k = i
+		chance *= float64(len(v)-i) / float64(i+1)
+	}
+	return v[k], v[len(v)-1-k]
 }
 
 func (t table) verdict(g goal) verdict {
@@ -100,11 +124,16 @@ func (t table) verdict(g goal) verdict {
 		}
 	}
 	v := verdict{goal: g, base: t.kinds[base]}
-	v.ratio = spread.Of(t.ratios(slices.Index(t.kinds, g.kind), base, g.metric))
-	if more {
-		v.met = v.ratio.Median >= g.ratio
-	} else {
-		v.met = v.ratio.Median <= g.ratio
+	ratios := t.ratios(slices.Index(t.kinds, g.kind), base, g.metric)
+	v.ratio = spread.Of(ratios)
+	low, high := likely(ratios)
+	switch {
+	case more && v.ratio.Median >= g.ratio, !more && v.ratio.Median <= g.ratio:
+		v.state = goalMet
+	case more && high >= g.ratio, !more && low <= g.ratio:
+		v.state = goalNoise
+	default:
+		v.state = goalMissed
 	}
 	return v
 }
@@ -163,11 +192,7 @@ func (t table) print(w io.Writer) error {
 	for _, g := range t.goals {
 		v := t.verdict(g)
 		aim, got := v.say(t.metrics()[g.metric])
-		met := "MET"
-		if !v.met {
-			met = "MISSED"
-		}
-		fmt.Fprintf(w, "goal: %s %s: %s: %s\n", g.kind, aim, got, met)
+		fmt.Fprintf(w, "goal: %s %s: %s: %s\n", g.kind, aim, got, v.state)
 	}
 	_, err := fmt.Fprintln(w)
 	return err

@@ -40,17 +40,39 @@ func TestAGoalIsAgainstTheBestOfTheOthers(t *testing.T) {
 	for _, c := range []struct {
 		metric int
 		ratio  float64
-		met    bool
+		state  string
 		base   string
 	}{
-		{0, 0.95, false, "fast"},
-		{0, 0.90, true, "fast"},
-		{1, 1.4, false, "fast"},
-		{1, 1.5, true, "fast"},
+		{0, 0.95, goalMissed, "fast"},
+		{0, 0.90, goalMet, "fast"},
+		{1, 1.4, goalMissed, "fast"},
+		{1, 1.5, goalMet, "fast"},
 	} {
 		v := tab.verdict(goal{kind: "mine", against: []string{"slow", "fast"}, metric: c.metric, ratio: c.ratio})
-		if v.met != c.met || v.base != c.base {
-			t.Errorf("metric %d, %v: %v against %s, want %v against %s", c.metric, c.ratio, v.met, v.base, c.met, c.base)
+		if v.state != c.state || v.base != c.base {
+			t.Errorf("metric %d, %v: %v against %s, want %v against %s",
+				c.metric, c.ratio, v.state, v.base, c.state, c.base)
+		}
+	}
+}
+
+func TestTheTrueMedianIsBetweenTwoValues(t *testing.T) {
+	for _, c := range []struct {
+		values    int
+		low, high float64
+	}{
+		{1, 1, 1},
+		{2, 1, 2},
+		{5, 1, 5},
+		{9, 2, 8},
+		{25, 8, 18}, // the table of the sign test
+	} {
+		var v []float64
+		for i := range c.values {
+			v = append(v, float64(i+1))
+		}
+		if low, high := likely(v); low != c.low || high != c.high {
+			t.Errorf("%d values: between %v and %v, want %v and %v", c.values, low, high, c.low, c.high)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package machine tells what figures are measured on and what disturbs them, and holds the clocks that all processes of a
-// run share.
+// Package machine tells what figures are measured on and what disturbs them, and holds the clocks that all processes
+// of a run share.
 package machine
 
 import (

@@ -1,5 +1,5 @@
-// Package role runs the parts of a measurement in processes of their own: re-executions of this binary, which say what they
-// have to say in JSON. So the CPU time of one part is that of its process.
+// Package role runs the parts of a measurement in processes of their own: re-executions of this binary, which say
+// what they have to say in JSON. So the CPU time of one part is that of its process.
 package role
 
 import (

@@ -41,8 +41,8 @@ func AwaitReadable(c syscall.Conn) error {
 	})
 }
 
-// Discard lets the kernel throw away what a TCP connection receives (recv with MSG_TRUNC), up to limit bytes, or all to its
-// end if limit is negative, and returns how many there were.
+// Discard lets the kernel throw away what a TCP connection receives (recv with MSG_TRUNC), up to limit bytes, or all
+// to its end if limit is negative, and returns how many there were.
 func Discard(c *net.TCPConn, limit int64) (n int64, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
