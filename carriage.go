@@ -203,7 +203,7 @@ func (c *carriage) takePlain(n int) (int, error) {
 		c.t.going()
 		c.t.called()
 		if m > 0 {
-			c.taking(PathReadWrite, "a plain reader")
+			c.t.now.Store(wayPlain)
 			c.bytes = space[:m]
 			c.grow(m)
 			c.failed = err
@@ -278,6 +278,13 @@ func (c *carriage) gave(o *outlet, n int, by Path) {
 		bump(&c.t.teed[o.index-1], int64(n))
 	}
 }
+
+// The ways that are always the same.
+var (
+	wayPlain  = &way{path: PathReadWrite, from: "a plain reader"}
+	wayHeader = &way{path: PathReadWrite, from: "the header"}
+	wayAhead  = &way{path: PathReadWrite, from: "what a bufio.Reader had read ahead"}
+)
 
 // taking notes the way, if it is another.
 func (c *carriage) taking(path Path, from string) {

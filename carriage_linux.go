@@ -20,6 +20,8 @@ type steps struct {
 	few   int         // small chunks in a row, by splice
 	more  bool        // what is written now is not the last
 
+	follows int64 // of a file behind a header: its bytes when the header went out
+
 	denied  bool // there was no pipe to be had
 	doubt   int  // large chunks that are still to come before splice is tried again
 	caution int  // the next doubt: a stream that goes to and fro is left alone
@@ -32,6 +34,8 @@ type steps struct {
 	err   error
 	from  *KernelPipe
 	file  *fileRange
+	fd    int                // of the sink, for call
+	call  func(file uintptr) // from file to fd
 	to    *outlet
 	rest  []byte
 }

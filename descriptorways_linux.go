@@ -90,6 +90,7 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 	before := c.t.now.Load()
 	c.t.now.Store(w)
 	c.file, c.to = f, &c.outs[0]
+	c.call = func(file uintptr) { c.moved, c.err = f.call(c.fd, int(file), c.n) }
 	for first := true; ; first = false {
 		n, err := c.allow(fileChunk)
 		if n == 0 {
@@ -100,11 +101,16 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 				return true, nil
 			}
 		}
+		if first && c.follows > 0 {
+			n = int(min(int64(n), c.follows))
+		}
 		c.n, c.moved = n, 0
 		err = c.with(out.raw.Write, (*carriage).doSendFile)
 		f.left -= int64(c.moved)
 		c.across(c.moved)
 		switch {
+		case first && c.moved > 0 && int64(c.moved) == c.follows:
+			return true, err // where the file ended a moment ago
 		case c.moved > 0 && err == nil:
 		case first && c.moved == 0 && (err == nil || refusal(err) || errors.Is(err, syscall.EBADF)):
 			c.t.now.Store(before) // an empty file, or a kind that has no such way: a read finds out
@@ -129,7 +135,8 @@ func (c *carriage) doSendFile(fd int) bool {
 			}
 			c.t.going()
 		}
-		err := c.file.file.raw.Control(func(file uintptr) { c.moved, c.err = c.file.call(fd, int(file), c.n) })
+		c.fd = fd
+		err := c.file.file.raw.Control(c.call)
 		c.t.called()
 		if err != nil {
 			c.err = errors.Join(errSourceClosed, err)
@@ -197,12 +204,12 @@ func (c *carriage) corks() bool {
 	if len(c.outs) > 1 || !out.isSocket() || c.t.noSplice || c.t.stable || !c.in.isFile() {
 		return false
 	}
-	follows := false
 	err := c.in.raw.Control(func(fd uintptr) {
-		at, err := unix.Seek(int(fd), 0, io.SeekCurrent)
-		follows = err == nil && at < c.in.size
+		if at, err := unix.Seek(int(fd), 0, io.SeekCurrent); err == nil {
+			c.follows = max(c.in.size-at, 0)
+		}
 	})
-	return err == nil && follows
+	return err == nil && c.follows > 0
 }
 
 // direct splices between two descriptors one of which is a FIFO.

@@ -26,7 +26,7 @@ func (c *carriage) carryHead(head []byte) error {
 	}
 	c.t.took(len(head))
 	c.aside += int64(len(head))
-	c.taking(PathReadWrite, "the header")
+	c.t.now.Store(wayHeader)
 	cork := c.left != 0 && c.t.first == nil && c.ahead == nil && c.corks()
 	for len(head) > 0 {
 		n := c.t.grant(&c.t.meter, len(head))
@@ -98,7 +98,7 @@ func (c *carriage) carryAhead() error {
 		}
 		space := c.space()
 		n, _ = c.ahead.Read(space[:min(n, len(space), c.ahead.Buffered())]) // of what it holds it tells no error
-		c.taking(PathReadWrite, "what a bufio.Reader had read ahead")
+		c.t.now.Store(wayAhead)
 		c.bytes = space[:n]
 		c.took(n)
 		if err := c.deliver(); err != nil {

@@ -57,7 +57,7 @@ func told(reports ...penstock.Report) {
 		return
 	}
 	for _, r := range reports {
-		fmt.Fprintf(os.Stderr, "%v, %d calls, %v\n", r, r.Calls, r.By)
+		fmt.Fprintf(os.Stderr, "%v, %d calls, %d bytes by read and write\n", r, r.Calls, r.By(penstock.PathReadWrite))
 	}
 }
 
