@@ -15,8 +15,11 @@ func (c *carriage) betweenPipes() (done bool, err error) {
 	src, out := bare(c.src)
 	dst, in := bare(c.dst)
 	switch {
-	case out:
-		return true, c.outOfPipe(c.sink, src)
+	case out && !c.peeks(src):
+		if err := c.outOfPipe(c.sink, src); !errors.Is(err, ErrNoKernelPipe) {
+			return true, err
+		}
+		return false, nil // a sink that refuses splice, and no side pipe to look at the bytes: they are read
 	case in && c.source != nil: // else a Read may be left behind, and wants a buffer that is
 		return true, c.intoPipe(dst, c.source)
 	default:
@@ -54,15 +57,14 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 		if n == 0 {
 			return err
 		}
-		_, err = waiting(c, SideSink, true, func(flags Flags) (int, error) {
-			if flags&NonBlock == 0 && c.in.atEnd() {
-				return 0, io.EOF
+		if dst.room(context.Background(), NonBlock) == error(errSinkWouldBlock) {
+			if err := c.awaitSource(source); err != nil {
+				return c.sourceError(err)
 			}
+		}
+		_, err = waiting(c, SideSink, true, func(flags Flags) (int, error) {
 			return 0, dst.room(context.Background(), flags)
 		})
-		if err == io.EOF {
-			return nil
-		}
 		if err != nil {
 			return c.stranded(source, c.opError(SideSink, err))
 		}
@@ -85,6 +87,27 @@ func (c *carriage) intoPipe(dst Conduit, source Source) error {
 func (c *carriage) across(n int) {
 	c.took(n)
 	c.gave(&c.outs[0], n, c.t.now.Load().path)
+}
+
+// awaitSource waits until a source has something, or has ended: then its error is io.EOF, and a sink without room need
+// not be waited for.
+func (c *carriage) awaitSource(source Source) error {
+	c.t.wait(SideSource)
+	defer c.t.going()
+	if err := source.Wait(); err != nil {
+		return err
+	}
+	if c.in.atEnd() {
+		return io.EOF
+	}
+	return nil
+}
+
+// peeks tells whether a pipe's bytes would have to be looked at, by way of a side pipe, before they are written: then it
+// is as well to read them.
+func (c *carriage) peeks(src Conduit) bool {
+	_, pipe := bare(c.dst)
+	return src.backing() == "kernel" && !pipe && !c.outs[0].edge.known()
 }
 
 // stranded adds what has left the source and found no pipe to take it.

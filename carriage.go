@@ -263,14 +263,15 @@ func (c *carriage) write(o *outlet, b []byte) {
 			done, o.err = writeAll(o.w, b)
 			c.t.going()
 			c.t.called()
+			c.gave(o, done, PathReadWrite)
 		}
-		c.gave(o, done, PathReadWrite)
 	}
 	if o.err != nil {
 		o.lost = append(o.lost, b[done:]...)
 	}
 }
 
+// gave counts what an outlet has taken, as soon as it has: whoever looks sees a slow sink take it.
 func (c *carriage) gave(o *outlet, n int, by Path) {
 	if o.index == 0 {
 		c.t.gave(n, by)

@@ -337,9 +337,6 @@ func (c *carriage) drain(o *outlet, p *KernelPipe, n int) {
 func (c *carriage) give(o *outlet, p *KernelPipe, n int) int {
 	c.to, c.from, c.n, c.moved = o, p, n, 0
 	err := c.with(o.edge.raw.Write, (*carriage).doGive)
-	if c.moved > 0 {
-		c.gave(o, c.moved, c.splicePath())
-	}
 	switch {
 	case err == nil:
 	case c.moved == 0 && o.edge.refuse(err):
@@ -369,6 +366,7 @@ func (c *carriage) doGive(fd int) bool {
 		m, err := kernel.Splice(fd, c.from.r.fd, n)
 		c.t.called()
 		c.moved += m
+		c.gave(c.to, m, c.splicePath())
 		switch {
 		case err == syscall.EAGAIN:
 			c.t.wait(SideSink)
@@ -427,6 +425,7 @@ func (c *carriage) doWrite(fd int) bool {
 		c.t.going()
 		c.t.called()
 		c.moved += m
+		c.gave(c.to, m, PathReadWrite)
 		switch {
 		case err == syscall.EAGAIN && e.polls:
 			c.t.wait(SideSink)

@@ -23,4 +23,4 @@ func (c *carriage) deliverPipe()                {}
 func (c *carriage) byDescriptor() (bool, error) { return false, nil }
 
 func (c *carriage) takeDescriptor(int) (int, error)                  { return 0, io.ErrUnexpectedEOF }
-func (c *carriage) writeDescriptor(o *outlet, b []byte) (int, error) { return writeAll(o.w, b) }
+func (c *carriage) writeDescriptor(o *outlet, b []byte) (int, error) { return 0, io.ErrShortWrite }

@@ -142,14 +142,14 @@ func (m *meter) end() {
 // report is a snapshot, from any goroutine.
 func (m *meter) report() Report {
 	var r Report
-	r.Delivered = m.out.Load() // before what was consumed, which is never less
+	for i := range r.by { // in the order opposite to that of counting: no part is more than its whole
+		r.by[i] = m.by[i].Load()
+	}
+	r.Delivered = m.out.Load()
 	r.Consumed = m.in.Load()
 	r.Calls = m.calls.Load()
 	if w := m.now.Load(); w != nil {
 		r.Path, r.Why = w.path, w.why()
-	}
-	for i := range r.by {
-		r.by[i] = m.by[i].Load()
 	}
 	now := m.ended.Load()
 	if now == 0 {
@@ -164,7 +164,7 @@ func (m *meter) report() Report {
 	}
 	if since := m.since.Load(); since != 0 {
 		r.Waiting = Side(m.side.Load())
-		r.Since = time.Duration(max(now-since, 0))
+		r.Since = time.Duration(max(now-since, 1))
 		stalled[r.Waiting] += int64(r.Since)
 	}
 	r.SourceStalled = time.Duration(stalled[SideSource])

@@ -53,10 +53,12 @@ func NewTransfer(dst io.Writer, src io.Reader, opts ...Option) *Transfer {
 
 // Report tells how far the transfer is. It may be called from any goroutine, at any time, and holds nothing up.
 func (t *Transfer) Report() Report {
-	r := t.meter.report()
+	var tees []int64
 	for i := range t.teed {
-		r.Tees = append(r.Tees, t.teed[i].Load())
+		tees = append(tees, t.teed[i].Load())
 	}
+	r := t.meter.report() // after them, as they are never more than was consumed
+	r.Tees = tees
 	return r
 }
 
@@ -306,6 +308,9 @@ func (t *Transfer) idleFor() func() bool {
 	var last, quiet int64 = -1, 0
 	return func() bool {
 		moved := t.in.Load() + t.out.Load()
+		for i := range t.teed {
+			moved += t.teed[i].Load()
+		}
 		if moved != last || (t.since.Load() != 0 && Side(t.side.Load()) == sideLimit) {
 			last, quiet = moved, 0
 			return false
