@@ -50,6 +50,7 @@ func (c *carriage) open(t *Transfer) error {
 	if c.in.of(c.src); c.in.datagram || isDatagram(c.src) {
 		return opErr("copy", SideSource, "", errDatagrams)
 	}
+	c.in.unblock(false)
 	c.outs = c.one[:]
 	if len(t.tees) > 0 {
 		c.outs = make([]outlet, 1+len(t.tees))
@@ -60,6 +61,7 @@ func (c *carriage) open(t *Transfer) error {
 		if o.edge.of(o.w); o.edge.datagram {
 			return sinkError(i, errDatagrams)
 		}
+		o.edge.unblock(true)
 	}
 	if _, pipe := bare(c.src); pipe || t.first != nil {
 		c.sink = SinkOf(c.dst).(stepper)
@@ -75,6 +77,10 @@ func (c *carriage) close() {
 	c.letGo()
 	if c.reads != nil {
 		c.reads.stop()
+	}
+	c.in.close()
+	for i := range c.outs {
+		c.outs[i].edge.close()
 	}
 	for _, settle := range c.settle {
 		settle(c.t.in.Load() - c.aside)

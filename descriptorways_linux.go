@@ -30,7 +30,7 @@ func (c *carriage) byDescriptor() (done bool, err error) {
 		return c.sendFile(&f)
 	case !in.known() || c.t.stable:
 		return false, nil
-	case in.isFIFO() || out.isFIFO():
+	case (in.isFIFO() || out.isFIFO()) && out.refused == "":
 		return c.direct()
 	case in.isFile():
 		return c.sendFile(&f)
@@ -81,7 +81,7 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 	out := &c.outs[0].edge
 	w := &way{path: PathSendfile, from: f.file.what, to: out.what}
 	switch {
-	case out.isSocket():
+	case out.isSocket() && out.waiter == nil:
 	case out.isFile():
 		w.path, f.copies = PathCopyFileRange, true
 	default:

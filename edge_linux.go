@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,7 @@ type edge struct {
 	moved    bool         // splice has moved something here: its errors are errors
 	refused  string       // why splice is no way here; empty as long as it may be one
 	waiter   *park.Waiter // where the runtime's poller cannot wait
+	own      *os.File     // a description of our own in place of one that blocks
 }
 
 // of looks at v. A socket of package net is asked nothing: it is what it is.
@@ -95,17 +97,58 @@ func (e *edge) isFile() bool   { return e.mode == unix.S_IFREG || e.mode == unix
 func (e *edge) isSocket() bool { return e.mode == unix.S_IFSOCK }
 func (e *edge) isFIFO() bool   { return e.mode == unix.S_IFIFO }
 
+// unblock opens a pipe or a terminal that blocks once more, for as long as the transfer lasts, so that the runtime's
+// poller can wait for it, and a write that does not fit does not sleep where nothing ends it. Where that cannot be done
+// it is waited for in a thread. A socket has no name to be opened by; but it can be asked not to wait, if it is not
+// spliced into.
+func (e *edge) unblock(sink bool) {
+	if e.waiter == nil {
+		return
+	}
+	if e.isSocket() {
+		if sink {
+			e.refused = "a socket that blocks is not spliced into"
+		}
+		return
+	}
+	_ = e.raw.Control(func(fd uintptr) { // closed meanwhile: its use says so
+		own, err := kernel.OwnDescription(int(fd))
+		if err != nil {
+			return
+		}
+		f := os.NewFile(uintptr(own), e.what)
+		raw, err := f.SyscallConn()
+		if err != nil || !kernel.Pollable(own) {
+			f.Close()
+			return
+		}
+		e.own, e.raw, e.polls, e.waiter = f, raw, true, nil
+	})
+}
+
+func (e *edge) close() {
+	if e.own != nil {
+		e.own.Close()
+	}
+}
+
 // blocks tells whether a call on the descriptor may wait in the kernel, where nothing ends it, whatever its flags: so it is
 // waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
 func (e *edge) blocks() bool { return e.waiter != nil && !e.isFIFO() }
 
 func (e *edge) interrupt() {
+	if e.own != nil {
+		_ = e.own.SetDeadline(past) // which it has, or it would not poll
+	}
 	if e.waiter != nil {
 		e.waiter.Interrupt()
 	}
 }
 
 func (e *edge) resume() {
+	if e.own != nil {
+		_ = e.own.SetDeadline(time.Time{})
+	}
 	if e.waiter != nil {
 		e.waiter.Resume()
 	}
@@ -204,7 +247,11 @@ func (e *edge) write(fd int, b []byte) (int, error) {
 		}
 		b = b[:min(len(b), os.Getpagesize())] // what a pipe takes that can be written to at all
 	}
-	n, err := kernel.Write(fd, b)
+	write := kernel.Write
+	if e.waiter != nil && e.isSocket() {
+		write = kernel.SendNow
+	}
+	n, err := write(fd, b)
 	if n == 0 && err == nil && len(b) > 0 {
 		err = io.ErrShortWrite
 	}

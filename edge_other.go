@@ -7,11 +7,13 @@ import "io"
 // edge is a descriptor, of which there is no use without splice: the standard library's Read and Write do all there is.
 type edge struct{ datagram bool }
 
-func (*edge) of(any)      {}
-func (*edge) atEnd() bool { return false }
-func (*edge) known() bool { return false }
-func (*edge) interrupt()  {}
-func (*edge) resume()     {}
+func (*edge) of(any)       {}
+func (*edge) atEnd() bool  { return false }
+func (*edge) unblock(bool) {}
+func (*edge) close()       {}
+func (*edge) known() bool  { return false }
+func (*edge) interrupt()   {}
+func (*edge) resume()      {}
 
 // steps is what a header needs.
 type steps struct{ more bool }

@@ -107,7 +107,9 @@ func (t *Transfer) begin(ctx context.Context) (release func(), err error) {
 	}
 	if err == nil {
 		t.interruptible = t.interruptible || ctx.Done() != nil || t.idle > 0
-		err = t.carriage.open(t)
+		if err = t.carriage.open(t); err != nil {
+			t.carriage.close()
+		}
 	}
 	if err != nil {
 		release()
