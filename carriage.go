@@ -2,7 +2,9 @@ package penstock
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"syscall"
 	"time"
 )
 
@@ -47,8 +49,14 @@ type outlet struct {
 func (c *carriage) open(t *Transfer) error {
 	c.t, c.left = t, t.limit
 	c.unwrap()
+	if c.src == nil {
+		return opErr("copy", SideSource, "", fmt.Errorf("no source: %w", syscall.EINVAL))
+	}
 	if c.in.of(c.src); c.in.datagram || isDatagram(c.src) {
 		return opErr("copy", SideSource, "", errDatagrams)
+	}
+	if c.settle != nil && c.abandons() {
+		c.wrapUp()
 	}
 	c.in.unblock(false)
 	c.outs = c.one[:]
@@ -95,6 +103,9 @@ func (c *carriage) interrupt() {
 	if c.source != nil {
 		_ = InterruptReads(c.source)
 	}
+	if c.t.first != nil {
+		_ = c.t.first.SetReadDeadline(past) // never fails
+	}
 	for i := range c.outs {
 		c.outs[i].edge.interrupt()
 		setWriteDeadline(c.outs[i].w, past)
@@ -109,6 +120,9 @@ func (c *carriage) resume() {
 	_ = setReadDeadline(c.src, time.Time{})
 	if c.source != nil {
 		_ = ResumeReads(c.source)
+	}
+	if c.t.first != nil {
+		_ = c.t.first.SetReadDeadline(time.Time{})
 	}
 	for i := range c.outs {
 		c.outs[i].edge.resume()

@@ -34,10 +34,14 @@ type steps struct {
 	err   error
 	from  *KernelPipe
 	file  *fileRange
-	fd    int                // of the sink, for call
-	call  func(file uintptr) // from file to fd
-	to    *outlet
-	rest  []byte
+	fd    int              // the other descriptor of a call that has two
+	call  func(fd uintptr) // such a call
+	outer func(fd uintptr) // and what gets at that descriptor
+
+	waitsAt *edge // what await is for
+	side    Side
+	to      *outlet
+	rest    []byte
 }
 
 const (
@@ -51,12 +55,19 @@ const (
 
 // with does something with an edge's descriptor, again and again until it says that it is done, waiting in between in
 // the runtime's poller.
-func (c *carriage) with(wait func(func(fd uintptr) bool) error, do func(c *carriage, fd int) bool) error {
+func (c *carriage) with(e *edge, side Side, do func(c *carriage, fd int) bool) error {
 	if c.step == nil {
 		c.step = func(fd uintptr) bool { return c.do(c, int(fd)) }
 	}
 	c.do, c.err = do, nil
+	wait := e.raw.Write
+	if side == SideSource {
+		wait = e.raw.Read
+	}
 	err := wait(c.step)
+	if e.unknown(err) {
+		err = wait(c.step)
+	}
 	c.t.going()
 	if err == nil {
 		err = c.err
@@ -73,14 +84,14 @@ func (c *carriage) letGo() {
 		return
 	}
 	put := c.pool().putEmpty
-	if c.stuck {
+	if c.stuck || c.held > 0 { // or a sink has panicked
 		put = c.pool().Put
 	}
 	put(c.pipe)
 	if c.spare != nil {
 		put(c.spare)
 	}
-	c.pipe, c.spare = nil, nil
+	c.pipe, c.spare, c.held = nil, nil, 0
 }
 
 func (c *carriage) pool() *Pool {
@@ -116,8 +127,11 @@ func (c *carriage) canSplice() (bool, string) {
 
 // takeDescriptor gets a chunk, by read or by splice.
 func (c *carriage) takeDescriptor(n int) (int, error) {
+	if c.in.packets {
+		c.bulk, _ = c.canSplice()
+	}
 	c.n, c.moved = n, 0
-	err := c.with(c.in.raw.Read, (*carriage).doTake)
+	err := c.with(&c.in, SideSource, (*carriage).doTake)
 	if err != nil {
 		err = closedFile(c.src, err)
 	}
@@ -141,7 +155,7 @@ func (c *carriage) doTake(fd int) bool {
 		switch {
 		case c.moved > 0 || c.err == nil:
 			return true
-		case c.err == syscall.EAGAIN:
+		case c.err == syscall.EAGAIN && (c.in.polls || c.in.parks()):
 			c.letGo()
 			c.t.wait(SideSource)
 			if c.in.polls {
@@ -160,23 +174,30 @@ func (c *carriage) doTake(fd int) bool {
 }
 
 func (c *carriage) tryTake(fd int) {
-	bulk := c.bulk && c.load()
-	if c.in.blocks() || !bulk && c.in.waiter != nil {
+	if c.in.parks() && (c.in.blocks() || !c.bulk) && !kernel.Readable(fd) {
+		c.letGo()
 		c.t.wait(SideSource)
 		if c.err = c.in.awaitReadable(fd); c.err != nil {
 			return
 		}
 		c.t.going()
 	}
-	if bulk {
+	if c.bulk && c.load() {
 		c.splice(fd)
 		return
 	}
 	space := c.space()
+	if c.in.packets && c.n < os.Getpagesize() {
+		c.err = errPacket
+		return
+	}
 	c.t.called()
 	c.moved, c.err = kernel.Read(fd, space[:min(c.n, len(space))])
 	c.bytes = space[:c.moved]
 }
+
+// errPacket is for a pipe of packets without splice, which alone can take part of one.
+var errPacket = fmt.Errorf("the rest of a packet would be lost: %w", syscall.EMSGSIZE)
 
 // splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all that
 // there is room for.
@@ -202,7 +223,7 @@ func (c *carriage) load() bool {
 	if c.t.pipeSize > 0 {
 		size = c.t.pipeSize
 	}
-	for ; size >= 2*os.Getpagesize(); size /= 4 {
+	for ; size >= os.Getpagesize(); size /= 4 {
 		p, err := c.pool().Get(size)
 		if err != nil {
 			continue
@@ -336,7 +357,7 @@ func (c *carriage) drain(o *outlet, p *KernelPipe, n int) {
 // give splices out of a pipe that holds what is asked for: so EAGAIN can only be the sink's.
 func (c *carriage) give(o *outlet, p *KernelPipe, n int) int {
 	c.to, c.from, c.n, c.moved = o, p, n, 0
-	err := c.with(o.edge.raw.Write, (*carriage).doGive)
+	err := c.with(&o.edge, SideSink, (*carriage).doGive)
 	switch {
 	case err == nil:
 	case c.moved == 0 && o.edge.refuse(err):
@@ -368,11 +389,11 @@ func (c *carriage) doGive(fd int) bool {
 		c.moved += m
 		c.gave(c.to, m, c.splicePath())
 		switch {
-		case err == syscall.EAGAIN:
+		case err == syscall.EAGAIN && e.polls:
 			c.t.wait(SideSink)
-			if e.polls {
-				return false
-			}
+			return false
+		case err == syscall.EAGAIN && e.parks():
+			c.t.wait(SideSink)
 			if c.err = e.awaitWritable(fd); c.err != nil {
 				return true
 			}
@@ -407,7 +428,7 @@ func (c *carriage) readAll(p *KernelPipe, n int) ([]byte, error) {
 // has gone.
 func (c *carriage) writeDescriptor(o *outlet, b []byte) (int, error) {
 	c.to, c.rest, c.moved = o, b, 0
-	err := c.with(o.edge.raw.Write, (*carriage).doWrite)
+	err := c.with(&o.edge, SideSink, (*carriage).doWrite)
 	if err != nil {
 		err = closedFile(o.w, err)
 	}
@@ -418,7 +439,7 @@ func (c *carriage) doWrite(fd int) bool {
 	e := &c.to.edge
 	c.t.going()
 	for c.moved < len(c.rest) {
-		if e.waiter != nil {
+		if e.parks() {
 			c.t.wait(SideSink)
 		}
 		m, err := c.writeOnce(e, fd, c.rest[c.moved:])
@@ -430,7 +451,7 @@ func (c *carriage) doWrite(fd int) bool {
 		case err == syscall.EAGAIN && e.polls:
 			c.t.wait(SideSink)
 			return false
-		case err != nil && err != syscall.EAGAIN:
+		case err != nil && (err != syscall.EAGAIN || !e.parks()):
 			c.err = err
 			return true
 		}
@@ -439,7 +460,7 @@ func (c *carriage) doWrite(fd int) bool {
 }
 
 func (c *carriage) writeOnce(e *edge, fd int, b []byte) (int, error) {
-	if c.more && e.isSocket() {
+	if c.more && e.isSocket() && !e.parks() {
 		return kernel.SendMore(fd, b)
 	}
 	return e.write(fd, b)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,9 @@ func CopyBoth(ctx context.Context, a, b io.ReadWriter, opts ...Option) (forward,
 
 // moveBoth moves both ways. Like [Transfer.move] it stands on the stack of connections that are quiet, and is kept small.
 func moveBoth(ctx context.Context, there, back *Transfer) error {
+	if err := bothErrors(there.check(), back.check()); err != nil {
+		return err // before either begins
+	}
 	defer coupled(there, back)()
 	done := make(chan error, 1)
 	go moveBack(ctx, there, back, done)
@@ -47,6 +51,15 @@ func coupled(there, back *Transfer) (release func()) {
 	idle := there.idle
 	there.idle, back.idle = 0, 0
 	there.interruptible, back.interruptible = true, true
+	if f := there.progress; f != nil {
+		var one sync.Mutex
+		there.progress = func(r Report) {
+			one.Lock()
+			defer one.Unlock()
+			f(r)
+		}
+		back.progress = there.progress
+	}
 	if idle == 0 || there.bad != nil {
 		return func() {}
 	}

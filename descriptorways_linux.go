@@ -81,7 +81,7 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 	out := &c.outs[0].edge
 	w := &way{path: PathSendfile, from: f.file.what, to: out.what}
 	switch {
-	case out.isSocket() && out.waiter == nil:
+	case out.isSocket() && !out.parks():
 	case out.isFile():
 		w.path, f.copies = PathCopyFileRange, true
 	default:
@@ -105,7 +105,7 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 			n = int(min(int64(n), c.follows))
 		}
 		c.n, c.moved = n, 0
-		err = c.with(out.raw.Write, (*carriage).doSendFile)
+		err = c.with(out, SideSink, (*carriage).doSendFile)
 		f.left -= int64(c.moved)
 		c.across(c.moved)
 		switch {
@@ -141,7 +141,7 @@ func (c *carriage) doSendFile(fd int) bool {
 		if err != nil {
 			c.err = errors.Join(errSourceClosed, err)
 		}
-		if c.err != syscall.EAGAIN {
+		if c.err != syscall.EAGAIN || !e.polls && !e.parks() {
 			return true
 		}
 		if e.polls {
@@ -222,18 +222,18 @@ func (c *carriage) direct() (done bool, err error) {
 		if n == 0 {
 			return true, err
 		}
-		if in.blocks() {
-			if err := c.awaitEither(in, out); err != nil {
+		if in.blocks() || out.blocks() {
+			if err := c.await(SideSource, in, c.src); err != nil {
 				return true, err
 			}
 		}
 		if out.blocks() {
 			n = min(n, os.Getpagesize()) // what it takes that can be written to at all
-			if err := c.awaitEither(in, out); err != nil {
+			if err := c.await(SideSink, out, c.dst); err != nil {
 				return true, err
 			}
 		}
-		m, err := spliceEdges(out, in, n)
+		m, err := c.spliceEdges(n)
 		c.t.called()
 		c.across(m)
 		total += int64(m)
@@ -260,48 +260,51 @@ func (c *carriage) direct() (done bool, err error) {
 	}
 }
 
-// spliceEdges is one splice(2), without waiting.
-func spliceEdges(out, in *edge, n int) (m int, err error) {
-	cerr := in.raw.Control(func(from uintptr) {
-		cerr := out.raw.Control(func(to uintptr) { m, err = kernel.Splice(int(to), int(from), n) })
-		if cerr != nil {
-			err = errors.Join(errSinkClosed, cerr)
+// spliceEdges is one splice(2), without waiting. Its steps are bound once.
+func (c *carriage) spliceEdges(n int) (int, error) {
+	out := c.outs[0].edge.raw
+	if c.call == nil {
+		c.call = func(to uintptr) { c.moved, c.err = kernel.Splice(int(to), c.fd, c.n) }
+		c.outer = func(from uintptr) {
+			c.fd = int(from)
+			if err := out.Control(c.call); err != nil {
+				c.err = errors.Join(errSinkClosed, err)
+			}
 		}
-	})
-	if cerr != nil {
-		err = errors.Join(errSourceClosed, cerr)
 	}
-	return m, err
+	c.n, c.moved, c.err = n, 0, nil
+	if err := c.in.raw.Control(c.outer); err != nil {
+		c.err = errors.Join(errSourceClosed, err)
+	}
+	return c.moved, c.err
 }
 
 // awaitEither waits for the side that would have blocked: the source if it has nothing, else the sink.
 func (c *carriage) awaitEither(in, out *edge) error {
-	var empty bool
-	err := in.raw.Control(func(fd uintptr) { empty = !kernel.Readable(int(fd)) })
-	if err != nil {
-		return c.opError(SideSource, closedFile(c.src, err))
+	if in.empty() {
+		return c.await(SideSource, in, c.src)
 	}
-	side, end, wait := SideSink, out, out.raw.Write
-	ready, block, v := kernel.Writable, out.awaitWritable, any(c.dst)
-	if empty {
-		side, end, wait = SideSource, in, in.raw.Read
-		ready, block, v = kernel.Readable, in.awaitReadable, any(c.src)
-	}
+	return c.await(SideSink, out, c.dst)
+}
+
+// await waits for one side, which is v.
+func (c *carriage) await(side Side, e *edge, v any) error {
+	c.waitsAt, c.side = e, side
 	c.t.wait(side)
-	defer c.t.going()
-	var berr error
-	err = wait(func(fd uintptr) bool {
-		if end.polls {
-			return ready(int(fd))
-		}
-		berr = block(int(fd))
-		return true
-	})
-	if err == nil {
-		err = berr
-	}
-	if err != nil {
+	if err := c.with(e, side, (*carriage).doAwait); err != nil {
 		return c.opError(side, closedFile(v, err))
 	}
 	return nil
+}
+
+func (c *carriage) doAwait(fd int) bool {
+	ready, block := kernel.Writable, c.waitsAt.awaitWritable
+	if c.side == SideSource {
+		ready, block = kernel.Readable, c.waitsAt.awaitReadable
+	}
+	if c.waitsAt.polls {
+		return ready(fd)
+	}
+	c.err = block(fd)
+	return true
 }

@@ -23,11 +23,12 @@ type edge struct {
 	mode uint32 // S_IFSOCK and so on
 	size int64  // of a file, when the transfer began
 
-	polls    bool         // the runtime's poller waits for it
+	polls    bool         // the runtime's poller waits for it, as far as is known
 	datagram bool         // a socket, but no stream
 	moved    bool         // splice has moved something here: its errors are errors
 	refused  string       // why splice is no way here; empty as long as it may be one
-	waiter   *park.Waiter // where the runtime's poller cannot wait
+	packets  bool         // a FIFO whose reads each give one packet, and drop the rest of it
+	waiter   *park.Waiter // of a file that may wait: stands in where the runtime's poller cannot
 	own      *os.File     // a description of our own in place of one that blocks
 }
 
@@ -70,16 +71,40 @@ func (e *edge) look(fd int, what string) {
 	default:
 		e.what = what
 	}
-	if e.isFile() || e.mode == unix.S_IFCHR && unix.Major(st.Rdev) == memoryDevices {
+	if e.isFile() || e.mode == unix.S_IFCHR && neverWaits(st.Rdev) {
 		return
 	}
-	if e.polls = kernel.Pollable(fd); !e.polls {
-		e.waiter = new(park.Waiter)
-	}
+	e.waiter = new(park.Waiter)
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	e.polls = err == nil && flags&unix.O_NONBLOCK != 0
+	e.packets = err == nil && flags&unix.O_DIRECT != 0 && e.isFIFO()
 }
 
-// memoryDevices is the major number of /dev/null, zero, full and random, which never wait. (Linux: admin-guide/devices)
-const memoryDevices = 1
+// parks tells whether waiting for it takes a thread.
+func (e *edge) parks() bool { return e.waiter != nil && !e.polls }
+
+// unknown is for an error of the runtime's poller. It tells whether that does not wait for this one after all: a file is
+// made known to it when it is opened, and another process that shares the description may have made it non-blocking since.
+func (e *edge) unknown(err error) bool {
+	if err == nil || !e.polls || e.waiter == nil || err.Error() != "waiting for unsupported file type" {
+		return false
+	}
+	e.polls = false
+	return true
+}
+
+// neverWaits tells the devices null, zero, full, random and urandom. (Linux: admin-guide/devices)
+func neverWaits(dev uint64) bool {
+	if unix.Major(dev) != 1 {
+		return false
+	}
+	switch unix.Minor(dev) {
+	case 3, 5, 7, 8, 9:
+		return true
+	default:
+		return false // kmsg waits
+	}
+}
 
 func socketKind(fd int) string {
 	switch family, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); family {
@@ -102,7 +127,7 @@ func (e *edge) isFIFO() bool   { return e.mode == unix.S_IFIFO }
 // it is waited for in a thread. A socket has no name to be opened by; but it can be asked not to wait, if it is not
 // spliced into.
 func (e *edge) unblock(sink bool) {
-	if e.waiter == nil {
+	if !e.parks() {
 		return
 	}
 	if e.isSocket() {
@@ -122,7 +147,7 @@ func (e *edge) unblock(sink bool) {
 			f.Close()
 			return
 		}
-		e.own, e.raw, e.polls, e.waiter = f, raw, true, nil
+		e.own, e.raw, e.polls = f, raw, true
 	})
 }
 
@@ -134,7 +159,7 @@ func (e *edge) close() {
 
 // blocks tells whether a call on the descriptor may wait in the kernel, where nothing ends it, whatever its flags: so it is
 // waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
-func (e *edge) blocks() bool { return e.waiter != nil && !e.isFIFO() }
+func (e *edge) blocks() bool { return e.parks() && !e.isFIFO() }
 
 func (e *edge) interrupt() {
 	if e.own != nil {
@@ -181,6 +206,21 @@ func (e *edge) await(fd int, events park.Events) error {
 	return err
 }
 
+// empty tells whether a source has nothing now, and no end either.
+func (e *edge) empty() (empty bool) {
+	err := e.raw.Control(func(fd uintptr) { empty = !kernel.Readable(int(fd)) })
+	return err == nil && empty // if it is closed its use says so
+}
+
+// queued returns how many bytes a socket has taken and its peer has not. They may go on while a write waits: the kernel
+// wakes a writer only when a third of the buffer is free, which is minutes of a slow peer's time.
+func (e *edge) queued() (n int) {
+	if e.isSocket() {
+		_ = e.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }) // 0 if it does not say
+	}
+	return n
+}
+
 // atEnd tells whether a source has no more to give and never will have, without taking anything: so that a sink without
 // room is not waited for in vain. It may not know.
 func (e *edge) atEnd() (ended bool) {
@@ -196,8 +236,7 @@ func (e *edge) atEnd() (ended bool) {
 			at, err := unix.Seek(int(fd), 0, io.SeekCurrent)
 			ended = err == nil && unix.Fstat(int(fd), &st) == nil && st.Size > 0 && at >= st.Size // those of /proc have none
 		case e.isSocket():
-			n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-			ended = err == nil && n == 0
+			ended = kernel.Finished(int(fd))
 		}
 	})
 	return err == nil && ended
@@ -241,14 +280,14 @@ func (w *fileWriter) Write(b []byte) (done int, err error) {
 
 // write writes once, what can be written without being stuck there.
 func (e *edge) write(fd int, b []byte) (int, error) {
-	if e.waiter != nil {
+	if e.parks() {
 		if err := e.awaitWritable(fd); err != nil {
 			return 0, err
 		}
 		b = b[:min(len(b), os.Getpagesize())] // what a pipe takes that can be written to at all
 	}
 	write := kernel.Write
-	if e.waiter != nil && e.isSocket() {
+	if e.parks() && e.isSocket() {
 		write = kernel.SendNow
 	}
 	n, err := write(fd, b)

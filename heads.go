@@ -1,6 +1,7 @@
 package penstock
 
 import (
+	"bytes"
 	"errors"
 	"io"
 )
@@ -32,7 +33,7 @@ func (c *carriage) carryHead(head []byte) error {
 		n := c.t.grant(&c.t.meter, len(head))
 		if cause := c.t.cause(); cause != nil {
 			e := c.opError(Side(c.t.stuckAt.Load()), cause)
-			e.InFlight = heapPipe(head)
+			e.InFlight = heapPipe(bytes.Clone(head)) // the caller has it back
 			return e
 		}
 		c.more = cork || n < len(head)
@@ -64,10 +65,7 @@ func (c *carriage) carryFirst() error {
 	err := c.outOfPipe(c.sink, p)
 	c.left = limit
 	c.aside += c.t.in.Load() - before
-	if op := (*OpError)(nil); errors.As(err, &op) {
-		op.InFlight = p
-	}
-	return err
+	return c.t.keepFirst(err)
 }
 
 // beforeFirst puts what is in flight of a header before what was in flight already: one pipe has all that is to go.

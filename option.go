@@ -109,7 +109,8 @@ func WithoutSplice() Option { return func(o *options) { o.noSplice = true } }
 func WithStable() Option { return func(o *options) { o.stable = true } }
 
 // WithHalfClose closes the sink for writing when the source has ended, so that the peer sees the end and can still answer.
-// A sink that cannot is refused before anything has moved. After a failure nothing is closed.
+// A sink that cannot is refused before anything has moved. After a failure nothing is closed. Further sinks are the
+// caller's to close.
 func WithHalfClose() Option { return func(o *options) { o.halfClose = true } }
 
 // WithHeader delivers b before the source's bytes: with the first of them in one packet, where they are a file's and the

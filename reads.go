@@ -1,6 +1,9 @@
 package penstock
 
-import "io"
+import (
+	"fmt"
+	"io"
+)
 
 // reads calls a Reader in a goroutine of its own, one Read at a time, so that whoever waits for one can leave it behind.
 type reads struct {
@@ -11,8 +14,9 @@ type reads struct {
 }
 
 type readResult struct {
-	n   int
-	err error
+	n        int
+	err      error
+	panicked any // what the Read panicked with: it goes on where it was called from
 }
 
 func startReads(r io.Reader, done <-chan struct{}) *reads {
@@ -23,21 +27,30 @@ func startReads(r io.Reader, done <-chan struct{}) *reads {
 
 func (s *reads) run(r io.Reader) {
 	for b := range s.ask {
-		n, err := counted(r.Read, b)
+		a := answer(r, b)
 		select {
-		case s.answer <- readResult{n, err}:
+		case s.answer <- a:
 			continue
 		case late := <-s.left:
-			if n > 0 {
-				deposit(late, b[:n])
+			if a.n > 0 {
+				deposit(late, b[:a.n])
 			}
-			if err == io.EOF {
-				err = nil
+			if a.panicked != nil {
+				a.err = fmt.Errorf("the reader panicked: %v", a.panicked)
 			}
-			_ = late.CloseWithError(err) // never fails
+			if a.err == io.EOF {
+				a.err = nil
+			}
+			_ = late.CloseWithError(a.err) // never fails
 			return
 		}
 	}
+}
+
+func answer(r io.Reader, b []byte) (a readResult) {
+	defer func() { a.panicked = recover() }()
+	a.n, a.err = counted(r.Read, b)
+	return a
 }
 
 // read reads into b, which is the Read's until it returns. It is false if the waiting was ended: then there is no other
@@ -46,6 +59,9 @@ func (s *reads) read(b []byte) (int, error, bool) {
 	s.ask <- b
 	select {
 	case a := <-s.answer:
+		if a.panicked != nil {
+			panic(a.panicked)
+		}
 		return a.n, a.err, true
 	case <-s.done:
 		return 0, nil, false

@@ -67,14 +67,14 @@ func (s *readerSource) copyInto(p Conduit, n int) (int, error) {
 	if len(s.rest) > 0 {
 		m, err := p.Write(s.rest[:min(room, len(s.rest))])
 		s.rest = s.rest[m:]
-		return m, err
+		return m, opErr("splice", SideSink, PathReadWrite, bareCause(err))
 	}
 	m, err := counted(s.r.Read, s.buf[:room])
 	if m > 0 {
 		written, werr := p.Write(s.buf[:m])
 		if werr != nil {
 			s.rest = s.buf[written:m]
-			return written, werr
+			return written, opErr("splice", SideSink, PathReadWrite, bareCause(werr))
 		}
 	}
 	return m, err

@@ -193,7 +193,7 @@ func (s *fdSource) intoPages(p *Pipe, n int) (int, error) {
 	switch {
 	case s.flags&NonBlock != 0 && s.polls:
 		read = s.readNow
-	case s.waiter != nil: // a Read would wait, where nothing ends it
+	case s.parks(): // a Read would wait, where nothing ends it
 		if err := s.awaitRead(); err != nil {
 			return 0, sourceErr(p, PathPages, err)
 		}
@@ -275,6 +275,8 @@ func (s *fdSource) doWait(fd uintptr) bool {
 func (s *fdSource) SetReadDeadline(t time.Time) error {
 	if s.waiter != nil {
 		s.waiter.SetDeadline(t)
+	}
+	if s.parks() {
 		return nil
 	}
 	return setReadDeadline(s.r.r, t)

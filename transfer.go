@@ -20,6 +20,7 @@ type Transfer struct {
 	meter
 	pace
 
+	src     io.Reader   // as it was given
 	claimed atomic.Bool // Run has been called
 
 	first         *Pipe          // of a Resume: what was in flight
@@ -40,9 +41,11 @@ type Transfer struct {
 // NewTransfer prepares a transfer. [Transfer.Run] tells of options that make no sense.
 func NewTransfer(dst io.Writer, src io.Reader, opts ...Option) *Transfer {
 	t := &Transfer{options: options{limit: -1}}
-	t.carriage.src, t.carriage.dst = src, dst
+	t.src, t.carriage.src, t.carriage.dst = src, src, dst
 	for _, opt := range opts {
-		opt(&t.options)
+		if opt != nil {
+			opt(&t.options)
+		}
 	}
 	t.rate.Store(t.bytesPerSecond)
 	if len(t.tees) > 0 {
@@ -87,7 +90,7 @@ func (t *Transfer) move(ctx context.Context) error {
 	if err := t.carriage.carry(); err != nil || !t.halfClose {
 		return err
 	}
-	return t.closeSinks()
+	return t.closeSink()
 }
 
 // begin makes everything ready. What it returns is for end.
@@ -114,7 +117,7 @@ func (t *Transfer) begin(ctx context.Context) (release func(), err error) {
 	if err != nil {
 		release()
 		t.meter.end()
-		return nil, err
+		return nil, t.keepFirst(err)
 	}
 	t.arm()
 	if ctx.Done() != nil || t.idle > 0 || t.progress != nil {
@@ -125,6 +128,14 @@ func (t *Transfer) begin(ctx context.Context) (release func(), err error) {
 		}
 	}
 	return release, nil
+}
+
+// keepFirst makes what was in flight when a Resume began so in its error, too.
+func (t *Transfer) keepFirst(err error) error {
+	if op := (*OpError)(nil); t.first != nil && errors.As(err, &op) {
+		op.InFlight = t.first
+	}
+	return err
 }
 
 // withTimeout bounds the context, if the transfer is bounded.
@@ -146,17 +157,14 @@ func (t *Transfer) end(release func()) {
 	}
 }
 
-// closeSinks tells the sinks' peers that no more will come.
+// closeSink tells the sink's peer that no more will come.
 //
 //go:noinline
-func (t *Transfer) closeSinks() error {
-	var errs []error
-	for i := range 1 + len(t.tees) {
-		if err := t.sink(i).(closeWriter).CloseWrite(); err != nil {
-			errs = append(errs, sinkError(i, err))
-		}
+func (t *Transfer) closeSink() error {
+	if err := t.carriage.dst.(closeWriter).CloseWrite(); err != nil {
+		return sinkError(0, err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // check refuses what cannot be done, before anything has moved.
@@ -177,7 +185,7 @@ func (t *Transfer) check() error {
 			return sinkError(i, fmt.Errorf("no sink: %w", syscall.EINVAL))
 		case isDatagram(w):
 			return sinkError(i, errDatagrams)
-		case t.halfClose && !can:
+		case i == 0 && t.halfClose && !can:
 			return sinkError(i, fmt.Errorf("half-close: %w", errors.ErrUnsupported))
 		}
 	}
@@ -313,6 +321,7 @@ func (t *Transfer) idleFor() func() bool {
 		for i := range t.teed {
 			moved += t.teed[i].Load()
 		}
+		moved -= t.queued()
 		if moved != last || (t.since.Load() != 0 && Side(t.side.Load()) == sideLimit) {
 			last, quiet = moved, 0
 			return false
@@ -320,6 +329,19 @@ func (t *Transfer) idleFor() func() bool {
 		quiet++
 		return quiet >= 8
 	}
+}
+
+// queued returns the bytes that are on their way to the peers of the sinks.
+func (t *Transfer) queued() (n int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.armed {
+		return 0
+	}
+	for i := range t.carriage.outs {
+		n += int64(t.carriage.outs[i].edge.queued())
+	}
+	return n
 }
 
 // every calls f at an interval, one call at a time, until stop is called, which waits for a call in progress.

@@ -35,6 +35,11 @@ func (c *carriage) unwrap() {
 	}
 }
 
+// wrapUp puts the wrappers back: a Read that is left behind counts for them, too, so it has to go through them.
+func (c *carriage) wrapUp() {
+	c.src, c.left, c.ahead, c.settle = c.t.src, c.t.limit, nil, nil
+}
+
 // aheadReader is what a [bufio.Reader] has of it.
 type aheadReader interface {
 	io.Reader
@@ -52,14 +57,15 @@ func underBufio(b *bufio.Reader) io.Reader {
 	default:
 		return nil
 	}
-	var g glimpse
-	if b.Buffered() > 0 {
-		// WriteTo would empty the buffer first: it is looked under through a copy, which shares what is under it.
-		twin := *b
-		_, _ = twin.Discard(twin.Buffered()) // of what it holds
-		b = &twin
+	twin := *b // shares what is under it, and leaves the caller's as it is
+	if _, err := twin.Discard(twin.Buffered()); err != nil {
+		return nil
 	}
-	_, _ = b.WriteTo(&g) // moves nothing
+	if _, err := twin.Read(nil); err != nil {
+		return nil // met behind what it holds: it alone can tell
+	}
+	var g glimpse
+	_, _ = twin.WriteTo(&g) // moves nothing
 	c, ok := g.seen.(descriptorReader)
 	if !ok {
 		return nil

@@ -202,6 +202,16 @@ func Seen(ep int) {
 	}
 }
 
+// Finished tells whether a socket's peer has ended its stream, and all of that has been read. It takes nothing: not even
+// a pending error, which a recv would, and which is told once.
+func Finished(fd int) bool {
+	if got := look(fd, unix.POLLRDHUP); got&unix.POLLRDHUP == 0 || got&unix.POLLERR != 0 {
+		return false
+	}
+	n, err := Buffered(fd)
+	return err == nil && n == 0
+}
+
 // look returns what poll(2) has to say now; what cannot be polled is ready.
 func look(fd int, events int16) int16 {
 	got, err := poll(fd, events, 0)
