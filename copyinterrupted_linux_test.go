@@ -245,7 +245,7 @@ func TestACopyWhoseSinkIsFullEndsAndGoesOn(t *testing.T) {
 		for _, from := range origins() {
 			turn++
 			for i, how := range endings() {
-				if !exhaustive && i != (turn+turn/8)%4 {
+				if !exhaustive && (i != (turn+turn/8)%4 || turn%5 < 2) {
 					continue
 				}
 				by := manners(t)[(turn+turn/4+i)%4]

@@ -174,7 +174,7 @@ func TestWhatASinkDidNotTakeComesBackAndIsResumed(t *testing.T) {
 	for _, from := range origins() {
 		for _, to := range breakings() {
 			for i, after := range offsets {
-				if turn++; !exhaustive && (i+turn)%len(offsets) > 2 {
+				if turn++; !exhaustive && ((i+turn)%len(offsets) > 1 || from.name == "gzip" && turn%4 > 0) {
 					continue
 				}
 				for i, how := range manners(t) {
