@@ -249,8 +249,8 @@ func TestAReadThatIsLeftBehindBringsWhatItBringsToInFlight(t *testing.T) {
 		cause error
 	}{
 		"cancelled":   {nil, errGone},
-		"out of time": {[]penstock.Option{penstock.WithTimeout(time.Millisecond)}, os.ErrDeadlineExceeded},
-		"idle":        {[]penstock.Option{penstock.WithIdleTimeout(time.Millisecond)}, penstock.ErrIdle},
+		"out of time": {[]penstock.Option{penstock.WithTimeout(100 * time.Millisecond)}, os.ErrDeadlineExceeded},
+		"idle":        {[]penstock.Option{penstock.WithIdleTimeout(100 * time.Millisecond)}, penstock.ErrIdle},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sinks(t, func(t *testing.T, open func() (io.Writer, func() []byte)) {

@@ -157,7 +157,7 @@ type ending struct {
 }
 
 func endings() []ending {
-	const littleWhile = 20 * time.Millisecond
+	const littleWhile = 60 * time.Millisecond
 	return []ending{
 		{name: "cancelled", cause: errGone},
 		{name: "past its deadline", cause: context.DeadlineExceeded, deadline: littleWhile},
