@@ -97,7 +97,7 @@ func TestAFailingOutputCutsNoOtherShort(t *testing.T) {
 		for _, outs := range []int{2, 4} {
 			for _, to := range breakings() {
 				turn++
-				if to.name[:4] == "FIFO" && !to.exact || !exhaustive && turn%2 == 0 {
+				if to.name[:4] == "FIFO" && !to.exact || !exhaustive && (turn+turn/9)%3 > 0 {
 					continue
 				}
 				after := []int{0, 1, 4097, 65_536, 200_001}[turn%5]

@@ -325,6 +325,9 @@ func TestTrapASourceThatEndsIsNotHeldUpByAFullSink(t *testing.T) {
 			for _, by := range manners(t)[:2] {
 				t.Run(fmt.Sprintf("%s to %s, %s", from.name, to, by.name), func(t *testing.T) {
 					dst, room := open(t)
+					if from.name == "wrapped connection" && to != "FIFO" && by.name == "any way" {
+						t.Skip("a plain reader cannot be waited for: it is read when there is room")
+					}
 					if _, err := dst.Write(pattern(room)); err != nil {
 						t.Fatal(err)
 					}
