@@ -90,7 +90,7 @@ func accountedEach(t *testing.T, data []byte, rep penstock.Report, o outputs, fa
 // TestAFailingOutputCutsNoOtherShort fails each of the outputs of a transfer at several offsets, the others being of
 // every kind: on a failure they have what left the source, and nothing more has.
 func TestAFailingOutputCutsNoOtherShort(t *testing.T) {
-	data := bytes.Repeat(pattern(64<<10), 8)
+	data := bytes.Repeat(pattern(64<<10), 10)
 	turn := 0
 	kinds := termini()
 	for _, from := range origins() {
