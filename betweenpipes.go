@@ -94,7 +94,11 @@ func (c *carriage) across(n int) {
 func (c *carriage) awaitSource(source Source) error {
 	c.t.wait(SideSource)
 	defer c.t.going()
-	if err := source.Wait(); err != nil {
+	err := source.Wait()
+	if err == nil && c.in.known() && !source.Polls() {
+		err = c.awaitDescriptor()
+	}
+	if err != nil {
 		return err
 	}
 	if c.in.atEnd() {

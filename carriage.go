@@ -30,8 +30,11 @@ type carriage struct {
 
 	hand
 	failed error // met behind bytes that went first
-	reads  *reads
-	late   *Pipe // gets what a Read left behind still brings
+
+	sourceFailed bool // which a sink's failure along with it may hide
+
+	reads *reads
+	late  *Pipe // gets what a Read left behind still brings
 	steps
 }
 
@@ -366,6 +369,7 @@ func (c *carriage) sourceError(err error) error {
 	if err == nil || err == io.EOF {
 		return nil
 	}
+	c.sourceFailed = true
 	return c.opError(SideSource, err)
 }
 

@@ -127,9 +127,6 @@ func (c *carriage) canSplice() (bool, string) {
 
 // takeDescriptor gets a chunk, by read or by splice.
 func (c *carriage) takeDescriptor(n int) (int, error) {
-	if c.in.packets {
-		c.bulk, _ = c.canSplice()
-	}
 	c.n, c.moved = n, 0
 	err := c.with(&c.in, SideSource, (*carriage).doTake)
 	if err != nil {
@@ -182,22 +179,21 @@ func (c *carriage) tryTake(fd int) {
 		}
 		c.t.going()
 	}
-	if c.bulk && c.load() {
+	if (c.bulk || c.splits()) && c.load() {
 		c.splice(fd)
 		return
 	}
 	space := c.space()
-	if c.in.packets && c.n < os.Getpagesize() {
-		c.err = errPacket
-		return
-	}
 	c.t.called()
 	c.moved, c.err = kernel.Read(fd, space[:min(c.n, len(space))])
 	c.bytes = space[:c.moved]
 }
 
-// errPacket is for a pipe of packets without splice, which alone can take part of one.
-var errPacket = fmt.Errorf("the rest of a packet would be lost: %w", syscall.EMSGSIZE)
+// splits tells whether the next chunk may be part of a packet: of a FIFO nobody knows whether it holds some. A read would
+// lose the packet's rest, and a splice does not. (pipe(2), O_DIRECT)
+func (c *carriage) splits() bool {
+	return c.in.isFIFO() && c.n < os.Getpagesize() && !c.t.noSplice && c.in.refused == ""
+}
 
 // splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all that
 // there is room for.

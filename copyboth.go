@@ -102,7 +102,7 @@ func forwardOnly(o *options) { o.header, o.tees = nil, nil }
 func endOther(failed, other *Transfer, err error) {
 	if cause := failed.cause(); cause != nil {
 		other.stop(cause)
-	} else if side, ok := SideOf(err); ok && side != SideSink {
+	} else if side, ok := SideOf(err); failed.carriage.sourceFailed || ok && side == SideSource {
 		other.stop(ErrPeerFailed)
 	}
 }

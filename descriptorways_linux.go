@@ -27,6 +27,10 @@ func (c *carriage) byDescriptor() (done bool, err error) {
 	f := fileRange{file: in}
 	switch {
 	case c.window(&f):
+		section, at := c.src.(*io.SectionReader), f.at
+		c.settle = append(c.settle, func(n int64) {
+			_, _ = section.Seek(at+n, io.SeekStart) // within the window
+		})
 		return c.sendFile(&f)
 	case !in.known() || c.t.stable:
 		return false, nil
@@ -42,7 +46,8 @@ func (c *carriage) byDescriptor() (done bool, err error) {
 // fileRange is a file as a source: from its position on, or a window of it.
 type fileRange struct {
 	file *edge
-	off  int64 // where the window goes on
+	at   int64 // where the reader of the window stands in it
+	off  int64 // and in the file
 	left int64 // of the window
 	own  bool  // it is a window, and not the file's position
 
@@ -69,10 +74,7 @@ func (c *carriage) window(f *fileRange) bool {
 	if f.edge.of(file); !f.edge.known() || !f.edge.isFile() {
 		return false
 	}
-	f.file, f.off, f.left, f.own = &f.edge, begin+at, n-at, true
-	c.settle = append(c.settle, func(n int64) {
-		_, _ = s.Seek(at+n, io.SeekStart) // within the window
-	})
+	f.file, f.at, f.off, f.left, f.own = &f.edge, at, begin+at, n-at, true
 	return true
 }
 
@@ -112,7 +114,7 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 		case first && c.moved > 0 && int64(c.moved) == c.follows:
 			return true, err // where the file ended a moment ago
 		case c.moved > 0 && err == nil:
-		case first && c.moved == 0 && (err == nil || refusal(err) || errors.Is(err, syscall.EBADF)):
+		case first && c.moved == 0 && (err == nil || refusal(err) || elsewhere(err)):
 			c.t.now.Store(before) // an empty file, or a kind that has no such way: a read finds out
 			return false, nil
 		case err == nil:
@@ -121,6 +123,12 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 			return true, c.blame(f, err)
 		}
 	}
+}
+
+// elsewhere tells errors of sendfile and copy_file_range alone: EBADF is for a file that only appends, ENOMEM for the pipe
+// that the kernel makes for itself, when this user may have no more.
+func elsewhere(err error) bool {
+	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENOMEM)
 }
 
 func (c *carriage) doSendFile(fd int) bool {
@@ -201,7 +209,14 @@ var (
 // comes before byDescriptor.
 func (c *carriage) corks() bool {
 	out := &c.outs[0].edge
-	if len(c.outs) > 1 || !out.isSocket() || c.t.noSplice || c.t.stable || !c.in.isFile() {
+	if len(c.outs) > 1 || !out.isSocket() || c.t.noSplice || c.t.stable {
+		return false
+	}
+	if f := (fileRange{}); c.window(&f) {
+		c.follows = max(min(f.left, f.edge.size-f.off), 0)
+		return c.follows > 0
+	}
+	if !c.in.isFile() {
 		return false
 	}
 	err := c.in.raw.Control(func(fd uintptr) {
@@ -286,6 +301,9 @@ func (c *carriage) awaitEither(in, out *edge) error {
 	}
 	return c.await(SideSink, out, c.dst)
 }
+
+// awaitDescriptor waits for a source outside the runtime's poller.
+func (c *carriage) awaitDescriptor() error { return c.await(SideSource, &c.in, c.src) }
 
 // await waits for one side, which is v.
 func (c *carriage) await(side Side, e *edge, v any) error {

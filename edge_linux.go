@@ -27,7 +27,6 @@ type edge struct {
 	datagram bool         // a socket, but no stream
 	moved    bool         // splice has moved something here: its errors are errors
 	refused  string       // why splice is no way here; empty as long as it may be one
-	packets  bool         // a FIFO whose reads each give one packet, and drop the rest of it
 	waiter   *park.Waiter // of a file that may wait: stands in where the runtime's poller cannot
 	own      *os.File     // a description of our own in place of one that blocks
 }
@@ -77,7 +76,6 @@ func (e *edge) look(fd int, what string) {
 	e.waiter = new(park.Waiter)
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	e.polls = err == nil && flags&unix.O_NONBLOCK != 0
-	e.packets = err == nil && flags&unix.O_DIRECT != 0 && e.isFIFO()
 }
 
 // parks tells whether waiting for it takes a thread.

@@ -80,7 +80,7 @@ func WithTimeout(d time.Duration) Option {
 }
 
 // WithProgress calls f every so often while the transfer runs, also while it waits, and once at its end, with the report
-// as it is then. The calls come one at a time, and from another goroutine: the last one before the transfer returns.
+// as it is then. The calls come one at a time, the last one before the transfer returns.
 func WithProgress(every time.Duration, f func(Report)) Option {
 	return func(o *options) {
 		if every <= 0 || f == nil {
@@ -114,7 +114,7 @@ func WithStable() Option { return func(o *options) { o.stable = true } }
 func WithHalfClose() Option { return func(o *options) { o.halfClose = true } }
 
 // WithHeader delivers b before the source's bytes: with the first of them in one packet, where they are a file's and the
-// sink is a socket. It is counted as consumed like them, but not against a limit. b is the transfer's until that returns.
+// sink is a TCP socket. It is counted as consumed like them, but not against a limit. b is the transfer's until that returns.
 func WithHeader(b []byte) Option { return func(o *options) { o.header = b } }
 
 // WithTee delivers the same bytes to further sinks, all in step: the slowest sets the pace. When one fails, each of the

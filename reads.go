@@ -57,15 +57,20 @@ func answer(r io.Reader, b []byte) (a readResult) {
 // read.
 func (s *reads) read(b []byte) (int, error, bool) {
 	s.ask <- b
+	var a readResult
 	select {
-	case a := <-s.answer:
-		if a.panicked != nil {
-			panic(a.panicked)
-		}
-		return a.n, a.err, true
+	case a = <-s.answer:
 	case <-s.done:
-		return 0, nil, false
+		select {
+		case a = <-s.answer: // both at once: it is not late
+		default:
+			return 0, nil, false
+		}
 	}
+	if a.panicked != nil {
+		panic(a.panicked)
+	}
+	return a.n, a.err, true
 }
 
 // late returns the pipe that gets what a Read that was left behind brings, and then its end.

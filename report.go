@@ -8,7 +8,7 @@ import (
 
 // Report tells what a transfer has done, so far or in all.
 type Report struct {
-	Consumed  int64   // bytes that have left the source
+	Consumed  int64   // bytes that have left the source, but for those of a Read that was left behind
 	Delivered int64   // bytes that the sink has taken; what is missing to Consumed is in flight
 	Tees      []int64 // bytes that each further sink has taken, in the order of [WithTee]
 
@@ -106,9 +106,8 @@ func clock() int64 { return int64(time.Since(epoch)) + 1 }
 // bump adds to a counter that has one writer.
 func bump(c *atomic.Int64, n int64) { c.Store(c.Load() + n) }
 
-func (m *meter) took(n int)  { bump(&m.in, int64(n)) }
-func (m *meter) called()     { bump(&m.calls, 1) }
-func (m *meter) take(w *way) { m.now.Store(w) }
+func (m *meter) took(n int) { bump(&m.in, int64(n)) }
+func (m *meter) called()    { bump(&m.calls, 1) }
 
 // gave counts bytes that have reached the sink that way.
 func (m *meter) gave(n int, by Path) {

@@ -161,10 +161,11 @@ func (t *Transfer) end(release func()) {
 //
 //go:noinline
 func (t *Transfer) closeSink() error {
-	if err := t.carriage.dst.(closeWriter).CloseWrite(); err != nil {
-		return sinkError(0, err)
+	err := t.carriage.dst.(closeWriter).CloseWrite()
+	if err == nil || errors.Is(err, syscall.ENOTCONN) { // whose peer has gone already
+		return nil
 	}
-	return nil
+	return sinkError(0, err)
 }
 
 // check refuses what cannot be done, before anything has moved.

@@ -2,7 +2,7 @@ package penstock
 
 import (
 	"bufio"
-	"crypto/tls"
+	"context"
 	"io"
 	"net"
 	"os"
@@ -104,17 +104,19 @@ type under struct{ descriptorReader }
 
 // Bare returns the TCP or Unix connection under wrappers of it, so that it can be spliced: those that offer NetConn() are
 // taken off one by one. The caller vouches that their Read and Write add nothing to the bytes and hold none back: that
-// they count, say, or set deadlines; nobody else can know. Of a *tls.Conn, whose NetConn is the ciphertext, and of
+// they count, say, or set deadlines; nobody else can know. Of TLS, whose NetConn is the ciphertext, and of
 // whatever is no such connection underneath, it returns c itself, which is read and written then.
 func Bare(c net.Conn) net.Conn {
-	for at := c; ; {
+	for at, depth := c, 0; ; depth++ {
 		switch conn := at.(type) {
 		case *net.TCPConn, *net.UnixConn:
 			return conn
-		case *tls.Conn:
+		case interface{ HandshakeContext(context.Context) error }: // TLS, also where it is embedded
 			return c
 		case interface{ NetConn() net.Conn }:
-			at = conn.NetConn()
+			if at = conn.NetConn(); depth == maxWrappers {
+				return c
+			}
 		case syscall.Conn:
 			return &bareConn{at, conn}
 		default:
@@ -122,6 +124,9 @@ func Bare(c net.Conn) net.Conn {
 		}
 	}
 }
+
+// maxWrappers is what no connection is in: one that offers itself would be taken off for ever.
+const maxWrappers = 64
 
 // bareConn is a connection of a type unknown, with a descriptor that carries its bytes as they are.
 type bareConn struct {
