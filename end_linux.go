@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -161,6 +162,7 @@ func (e *end) applyDeadline(t time.Time) error {
 	if t.IsZero() {
 		e.deadline.Store(nil)
 	} else {
+		t = time.Now().Add(time.Until(t)) // by the clock of timers, which nobody sets: overdue is what they say
 		e.deadline.Store(&t)
 	}
 	e.waiter.SetDeadline(t) // a Peek for more than there is waits there
@@ -308,13 +310,23 @@ func (e *end) lookOut(fd int) *lookout {
 	e.state.Add(1) // the goroutine has entered, too
 	go func() {
 		defer e.leave()
-		l.err = e.poll(context.Background(), fd)
-		e.mu.Lock()
-		e.look = nil
-		e.mu.Unlock()
+		for !e.settled(l, e.poll(context.Background(), fd)) {
+		}
 		close(l.over)
 	}()
 	return l
+}
+
+// settled ends a lookout, so that whoever waits from now on begins another. A deadline that has been taken back
+// meanwhile ends nothing: some may have come after it.
+func (e *end) settled(l *lookout, err error) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if errors.Is(err, os.ErrDeadlineExceeded) && !e.overdue() {
+		return false
+	}
+	l.err, e.look = err, nil
+	return true
 }
 
 // signal returns a channel that is closed as soon as a call would not wait.

@@ -136,6 +136,31 @@ func TestADeadlineDoesNotUndoAClose(t *testing.T) {
 	}
 }
 
+// TestAWaitInheritsNoDeadlineThatIsGone from the wait that it shares with others, be that ended by it or about to be.
+func TestAWaitInheritsNoDeadlineThatIsGone(t *testing.T) {
+	p := newKernelPipe(t, 0)
+	for n := range 200 {
+		ctx, cancel := context.WithCancel(background)
+		first := make(chan error, 1)
+		go func() { _, err := p.ReadContext(ctx, make([]byte, 1)); first <- err }()
+		becomes(t, "the read and the wait on its behalf", func() bool { return p.r.state.Load() >= 2 })
+		p.SetReadDeadline(past)
+		for range n % 50 { // it depends on who is how far
+			runtime.Gosched()
+		}
+		p.SetReadDeadline(time.Time{})
+		second, cancelSecond := context.WithTimeoutCause(background, time.Millisecond, errCancelled)
+		if _, err := p.ReadContext(second, make([]byte, 1)); !errors.Is(err, errCancelled) {
+			t.Fatalf("%d: %v", n, err)
+		}
+		cancelSecond()
+		cancel()
+		if err := <-first; !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			t.Fatalf("%d, the first: %v", n, err)
+		}
+	}
+}
+
 // TestCapIsWhatTheKernelSaysWhoeverResizes at the same time.
 func TestCapIsWhatTheKernelSaysWhoeverResizes(t *testing.T) {
 	p := newKernelPipe(t, 0)
