@@ -36,12 +36,11 @@ type Waiter struct {
 	timer       *time.Timer
 }
 
-// wait is one Wait in progress. Its eventfd is its own, so that a context ends that one and no other, and nobody ever
-// has to drain it. Waiter.mu guards it: it is kicked only while it stands in Waiter.waits, and so never after its
-// number has been given to somebody else.
+// wait is one Wait in progress. Its eventfd is its own, so that a context ends that one and no other. Waiter.mu guards
+// it: it is kicked only while it stands in Waiter.waits, and so never after its number has been given to somebody else.
 type wait struct {
 	kick  int
-	cause error // the context's, once it is done
+	cause error // why it ends, whatever becomes of that: the context's, once it is done, or ErrInterrupted
 }
 
 // Wait waits until the descriptor has one of the events, its end, or an error, which all are nil here: the call that
@@ -79,19 +78,26 @@ func (w *Waiter) WaitContext(ctx context.Context, fd int, events Events) error {
 		w.kickLocked(own)
 	})()
 	fds[1] = unix.PollFd{Fd: int32(own.kick), Events: unix.POLLIN}
-	err = poll(fds[:], -1)
-	if err == nil && fds[1].Revents != 0 {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if own.cause != nil {
-			return own.cause
+	for {
+		if err := poll(fds[:], -1); err != nil || fds[1].Revents == 0 {
+			return verdict(fds[0].Revents, err)
 		}
-		if err := w.stateLocked(); err != nil {
+		if err := w.whyKicked(own); err != nil {
 			return err
 		}
-		return ErrInterrupted // and resumed before this one looked
 	}
-	return verdict(fds[0].Revents, err)
+}
+
+// whyKicked is nil if the reason is gone again, a deadline that has been set anew: the wait goes on, as in the runtime's
+// poller.
+func (w *Waiter) whyKicked(own *wait) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if own.cause != nil {
+		return own.cause
+	}
+	_, _ = unix.Read(own.kick, make([]byte, 8)) // reset to 0
+	return w.stateLocked()
 }
 
 // poll retries EINTR: Go's preemption signals give it at any time.
@@ -173,6 +179,11 @@ func (w *Waiter) Interrupt() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.interrupted = true
+	for own := range w.waits {
+		if own.cause == nil {
+			own.cause = ErrInterrupted
+		}
+	}
 	w.kickAllLocked()
 }
 
@@ -184,7 +195,7 @@ func (w *Waiter) Resume() {
 }
 
 // SetDeadline is when waits end with os.ErrDeadlineExceeded, those in progress included, until it is set anew. The zero
-// time is never.
+// time is never. One that is set anew before a wait in progress has seen that it passed does not end that.
 func (w *Waiter) SetDeadline(t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -196,8 +207,10 @@ func (w *Waiter) SetDeadline(t time.Time) {
 	if t.IsZero() || w.closed {
 		return
 	}
+	left := time.Until(t)
+	w.deadline = time.Now().Add(left) // by the clock of the timer, whose kick would be for nothing before it
 	var timer *time.Timer
-	timer = time.AfterFunc(max(time.Until(t), 0), func() {
+	timer = time.AfterFunc(max(left, 0), func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.timer == timer { // not set anew in this very moment

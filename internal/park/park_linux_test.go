@@ -170,6 +170,48 @@ func TestAnInterruptIsNotLostBetweenWaits(t *testing.T) {
 	}
 }
 
+// TestAKickWhoseReasonIsGoneEndsNoWait: a deadline's that was set anew before the wait could look.
+func TestAKickWhoseReasonIsGoneEndsNoWait(t *testing.T) {
+	r, _ := blocking(t)
+	var p Waiter
+	over := p.start(background, r, Readable)
+	p.parked(1)
+	for range 3 {
+		p.mu.Lock()
+		p.kickAllLocked()
+		p.mu.Unlock()
+		p.unkicked()
+	}
+	p.Close()
+	is(t, over, os.ErrClosed)
+}
+
+// unkicked returns when every wait in progress has seen its kick.
+func (w *Waiter) unkicked() {
+	for kicked := true; kicked; runtime.Gosched() {
+		kicked = false
+		w.mu.Lock()
+		for own := range w.waits {
+			fds := []unix.PollFd{{Fd: int32(own.kick), Events: unix.POLLIN}}
+			kicked = kicked || poll(fds, 0) != nil || fds[0].Revents != 0
+		}
+		w.mu.Unlock()
+	}
+}
+
+// TestAnInterruptEndsTheWaitsInProgress although it is taken back before they look.
+func TestAnInterruptEndsTheWaitsInProgress(t *testing.T) {
+	r, _ := blocking(t)
+	for range 200 {
+		var p Waiter
+		over := p.start(background, r, Readable)
+		p.parked(1)
+		p.Interrupt()
+		p.Resume()
+		is(t, over, ErrInterrupted)
+	}
+}
+
 // TestNoDescriptorIsLeftBehind by waits that end in every way at the same time.
 func TestNoDescriptorIsLeftBehind(t *testing.T) {
 	open := func() int {
