@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/penstock-io/penstock/internal/kernel"
 )
 
 // What only a process of its own can show.
@@ -149,7 +146,7 @@ func waitInAThread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !p.r.blocks {
+	if !p.r.shared {
 		t.Error("it was opened anew")
 	}
 	if _, err := p.TryRead(make([]byte, 1)); !errors.Is(err, ErrWouldBlock) {
@@ -177,51 +174,6 @@ func waitInAThread(t *testing.T) {
 	if err := endsSoon(t, func() error { return <-over }); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("close: %v", err)
 	}
-}
-
-// TestADeadlineThatIsTakenBackInterruptsNobody who waits in a thread: either it was seen, or the wait goes on.
-func TestADeadlineThatIsTakenBackInterruptsNobody(t *testing.T) {
-	r, w := sharedPipe(t)
-	p := sharedEnd(t, r)
-	for n := range 500 {
-		over := make(chan error, 1)
-		go func() { _, err := p.Read(make([]byte, 1)); over <- err }()
-		becomes(t, "the read is in progress", func() bool { return p.r.state.Load() == 1 })
-		for range n % 20 { // it depends on who is how far
-			runtime.Gosched()
-		}
-		p.SetReadDeadline(past)
-		for range n % 7 {
-			runtime.Gosched()
-		}
-		p.SetReadDeadline(time.Time{})
-		if _, err := w.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		if err := endsSoon(t, func() error { return <-over }); err != nil {
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Fatalf("%d: %v", n, err)
-			}
-			p.Discard(1)
-		}
-	}
-}
-
-// sharedEnd is what is adopted of a read end that cannot be opened anew.
-func sharedEnd(t *testing.T, r *os.File) *KernelPipe {
-	t.Helper()
-	p := new(KernelPipe)
-	p.w.omit()
-	raw, err := r.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { p.r.fd, err = kernel.Dup(int(fd)) })
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.r.blocks = true
-	t.Cleanup(func() { p.Close() })
-	return p
 }
 
 // TestWithoutProcAnEndIsNotPassedOn.

@@ -19,9 +19,11 @@ import (
 //
 // As with net.FileConn the files stay the caller's, who may close them at once; the KernelPipe has descriptors of its
 // own, and Close closes those. (So readers see the end only when the file is closed, too.) Flags that others see are not
-// changed. An end that blocks is opened anew, or if that cannot be done (a FIFO, no /proc, no permission) waited for in
-// a thread, with deadlines and contexts as ever. It never sleeps in a read(2) or write(2), but for one case: on a FIFO
-// that blocks, a call for which the pipe was ready until somebody else, who has the same end, was faster.
+// changed. An end is opened anew, or if that cannot be done (a FIFO, no /proc, no permission) shares the description of
+// the file, which others may make block at any time: os.File.Fd does, and exec.Cmd by way of it. Where it blocks it is
+// waited for in a thread, with deadlines and contexts as ever. It never sleeps in a read(2) or write(2), but for one
+// case: on a FIFO that blocks, a call for which the pipe was ready until somebody else, who has the same end, was
+// faster. So a FIFO is written to 4096 bytes (PIPE_BUF) at a time.
 //
 // Its error is EINVAL if a file is no pipe, the two are not the same one, or both are nil, and EBADF if one cannot be
 // read or written as its place says. It does not wait.
@@ -67,7 +69,7 @@ func (e *end) adopt(f *os.File) (id kernel.PipeID, err error) {
 	if f != nil {
 		var raw syscall.RawConn
 		if raw, err = f.SyscallConn(); err == nil {
-			cerr := raw.Control(func(fd uintptr) { e.fd, e.blocks, id, err = kernel.OwnEnd(int(fd), e.out) })
+			cerr := raw.Control(func(fd uintptr) { e.fd, e.shared, id, err = kernel.OwnEnd(int(fd), e.out) })
 			if cerr != nil {
 				err = closedFile(f, cerr)
 			}

@@ -18,14 +18,14 @@ import (
 // Its state counts calls in progress; endClosed is added by close. Whoever brings the state to endClosed alone closes
 // the descriptor, so that its number is never given to somebody else while a call still uses it.
 //
-// Every call tries first and waits only when it would block: in the runtime's poller, or, where the description blocks
-// and is not ours alone, in a thread. Whoever can be interrupted by a context waits for the lookout, which waits for all
-// of them.
+// Every call tries first and waits only when it would block: in the runtime's poller, or, where the description is not
+// ours alone and blocks when it is first waited for, in a thread. Whoever can be interrupted by a context waits for the
+// lookout, which waits for all of them.
 type end struct {
 	fd     int
 	out    bool // the write end
 	absent bool // a pipe was adopted without this end
-	blocks bool // reads and writes of the description block, and others share it
+	shared bool // others have the description, too, and may make it block at any time
 
 	state atomic.Int64
 	gone  sync.Once
@@ -126,13 +126,11 @@ func (e *end) promote() syscall.RawConn {
 }
 
 func (e *end) promoteLocked() syscall.RawConn {
-	if e.blocks {
-		return nil
-	}
 	f := e.file.Load()
 	if f == nil {
 		f = os.NewFile(uintptr(e.fd), "pipe")
-		if raw, err := f.SyscallConn(); err == nil && f.SetDeadline(time.Time{}) == nil { // else epoll has refused it
+		// It has no deadlines if the description blocks, or epoll has refused it.
+		if raw, err := f.SyscallConn(); err == nil && f.SetDeadline(time.Time{}) == nil {
 			e.raw = raw
 		}
 		e.file.Store(f)
@@ -205,7 +203,7 @@ func (e *end) do(ctx context.Context, flags Flags, try func(fd int) (int, error)
 
 // read is a read(2) that does not wait.
 func (e *end) read(fd int, b []byte) (int, error) {
-	if e.blocks {
+	if e.shared {
 		return kernel.ReadNow(fd, b)
 	}
 	return kernel.Read(fd, b)
@@ -213,7 +211,7 @@ func (e *end) read(fd int, b []byte) (int, error) {
 
 // write is a write(2) that does not wait.
 func (e *end) write(fd int, b []byte) (int, error) {
-	if e.blocks {
+	if e.shared {
 		return kernel.WriteNow(fd, [][]byte{b})
 	}
 	return kernel.Write(fd, b)
@@ -221,7 +219,7 @@ func (e *end) write(fd int, b []byte) (int, error) {
 
 // writev is a writev(2) that does not wait.
 func (e *end) writev(fd int, views [][]byte) (int, error) {
-	if e.blocks {
+	if e.shared {
 		return kernel.WriteNow(fd, views)
 	}
 	return kernel.Writev(fd, views)

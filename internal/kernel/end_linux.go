@@ -9,13 +9,14 @@ import (
 // PipeID tells one pipe from another.
 type PipeID struct{ dev, ino uint64 }
 
-// OwnEnd returns another descriptor of the read end of a pipe, or of the write end, and tells whether reads and writes
-// of it block. No flag of the description of fd is changed. EINVAL is for what is no pipe, EBADF for the wrong end.
+// OwnEnd returns another descriptor of the read end of a pipe, or of the write end, and tells whether it shares the
+// description of fd: then reads and writes of it block whenever somebody wants them to. No flag of that is changed.
+// EINVAL is for what is no pipe, EBADF for the wrong end.
 //
-// Where the description blocks, a new one is opened that does not, but for a pipe with a name: poll(2) does not tell
-// that such a pipe has hung up, if that was before it was opened (fifo_open, "can't check for POLLHUP until we've seen a
-// writer"). Every pipe without a name is opened anew, so that nobody can make it block later on.
-func OwnEnd(fd int, out bool) (own int, blocks bool, id PipeID, err error) {
+// A pipe is opened anew, with a description that does not block and that nobody else can make block later on. Not so a
+// pipe with a name: poll(2) does not tell that such a pipe has hung up, if that was before it was opened (fifo_open,
+// "can't check for POLLHUP until we've seen a writer").
+func OwnEnd(fd int, out bool) (own int, shared bool, id PipeID, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return -1, false, id, err
@@ -41,7 +42,7 @@ func OwnEnd(fd int, out bool) (own int, blocks bool, id PipeID, err error) {
 		}
 	}
 	own, err = Dup(fd)
-	return own, flags&unix.O_NONBLOCK == 0, id, err
+	return own, true, id, err
 }
 
 // BlockingEnd returns a descriptor of an end that blocks, with a description of its own.

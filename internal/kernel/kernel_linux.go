@@ -90,9 +90,9 @@ func Write(fd int, b []byte) (int, error) {
 	}
 }
 
-// ReadNow is a read of a pipe that does not wait although its description blocks: RWF_NOWAIT. Where the kernel has no
-// such thing (before 6.4, and for a pipe with a name as of 6.18: EOPNOTSUPP) it looks first, and then a read waits only
-// if somebody else was faster.
+// ReadNow is a read of a pipe that does not wait, be its description one that blocks: RWF_NOWAIT. Where the kernel has
+// no such thing (before 6.4, and for a pipe with a name as of 6.18: EOPNOTSUPP) it looks first, and then a read waits
+// only if somebody else was faster.
 func ReadNow(fd int, b []byte) (int, error) {
 	for {
 		n, err := unix.Preadv2(fd, [][]byte{b}, -1, unix.RWF_NOWAIT)
@@ -109,8 +109,8 @@ func ReadNow(fd int, b []byte) (int, error) {
 	}
 }
 
-// WriteNow is a write to a pipe that does not wait although its description blocks. Where the kernel has no RWF_NOWAIT
-// it looks first, and writes no more than has room then, which is PIPE_BUF.
+// WriteNow is a write to a pipe that does not wait, be its description one that blocks. Where the kernel has no
+// RWF_NOWAIT it looks first, and writes no more than has room then, which is PIPE_BUF.
 func WriteNow(fd int, views [][]byte) (int, error) {
 	for {
 		n, err := unix.Pwritev2(fd, views, -1, unix.RWF_NOWAIT)
