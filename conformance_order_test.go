@@ -57,12 +57,58 @@ func TestConformanceOrder(t *testing.T) {
 						} else {
 							tt.want.check(t, n, err)
 						}
+						isOf(t, verb, err)
 						if verb == "splice" {
 							held -= n
 						}
 						if src.Len() != held {
 							t.Errorf("%d bytes are left in the source, want %d", src.Len(), held)
 						}
+					})
+				}
+			}
+		})
+	})
+}
+
+// isOf fails the test if an error tells of another verb than the one that was called.
+func isOf(t *testing.T, verb string, err error) {
+	t.Helper()
+	if op := (*penstock.OpError)(nil); errors.As(err, &op) && op.Op != verb {
+		t.Errorf("%s: %v", verb, err)
+	}
+}
+
+// TestAnErrorIsOfTheVerbThatWasCalled also where it was waited for, and where an end is closed.
+func TestAnErrorIsOfTheVerbThatWasCalled(t *testing.T) {
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	verbs := map[string]func(context.Context, penstock.Conduit, penstock.Conduit) (int, error){
+		"splice": func(ctx context.Context, dst, src penstock.Conduit) (int, error) {
+			return penstock.Splice(ctx, dst, src, 100, 0)
+		},
+		"tee": func(ctx context.Context, dst, src penstock.Conduit) (int, error) {
+			return penstock.Tee(ctx, dst, src, 100, 0)
+		},
+	}
+	slotted(t, func(t *testing.T, from opener) {
+		slotted(t, func(t *testing.T, to opener) {
+			for verb, call := range verbs {
+				for state, prepare := range map[string]func(dst, src penstock.Conduit){
+					"empty":              func(_, _ penstock.Conduit) {},
+					"full":               func(dst, src penstock.Conduit) { put(t, src, pattern(9)); put(t, dst, pattern(pageSize)) },
+					"without a reader":   func(dst, src penstock.Conduit) { put(t, src, pattern(9)); into(t, dst, "without a reader") },
+					"closed source":      func(_, src penstock.Conduit) { src.Close() },
+					"closed destination": func(dst, src penstock.Conduit) { put(t, src, pattern(9)); dst.Close() },
+				} {
+					t.Run(verb+", "+state, func(t *testing.T) {
+						src, dst := from(t, 1), to(t, 1)
+						prepare(dst, src)
+						_, err := promptly(t, func() (int, error) { return call(gone, dst, src) })
+						if err == nil {
+							t.Error("no error")
+						}
+						isOf(t, verb, err)
 					})
 				}
 			}

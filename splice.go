@@ -194,11 +194,11 @@ func patiently(ctx context.Context, op string, dst, src Conduit, n int, flags Fl
 		m, err := across(op, dst, src, n)
 		if err == io.EOF { // a source at its end waits for room, too, as in the kernel
 			if full := dst.room(ctx, NonBlock); full != nil {
-				err = inTermsOf(op, full)
+				err = full
 			}
 		}
 		if m > 0 || flags&NonBlock != 0 || !errors.Is(err, ErrWouldBlock) {
-			return m, err
+			return m, inTermsOf(op, err)
 		}
 		if side, _ := SideOf(err); side == SideSource {
 			_, err = src.available(ctx, 0)
@@ -206,15 +206,15 @@ func patiently(ctx context.Context, op string, dst, src Conduit, n int, flags Fl
 			err = dst.room(ctx, 0)
 		}
 		if err != nil && err != io.EOF { // which the transfer will find, and the room before it
-			return 0, err
+			return 0, inTermsOf(op, err)
 		}
 	}
 }
 
-// inTermsOf gives an error of room the verb that it stands in the way of.
+// inTermsOf gives an error of a step, or of a wait, the verb that it stands in the way of.
 func inTermsOf(op string, err error) error {
-	var own *OpError
-	if !errors.As(err, &own) || own.Op == op {
+	own, ok := err.(*OpError)
+	if !ok || own.Op == op {
 		return err
 	}
 	if own.Err == ErrWouldBlock {
