@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/penstock-io/penstock"
@@ -126,11 +127,7 @@ func origins() []origin {
 			return p
 		}},
 		{"KernelPipe", func(t *testing.T, data []byte) io.Reader {
-			p, err := penstock.NewKernelPipe(0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { p.Close() })
+			p := kernelPipe(t)
 			feed(t, writeCloser{p}, data)
 			return p
 		}},
@@ -196,11 +193,7 @@ func termini() []terminus {
 			return p, func() []byte { p.CloseWrite(); return got() }
 		}},
 		{"KernelPipe", func(t *testing.T) (io.Writer, func() []byte) {
-			p, err := penstock.NewKernelPipe(0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { p.Close() })
+			p := kernelPipe(t)
 			got := drink(t, p)
 			return p, func() []byte { p.CloseWrite(); return got() }
 		}},
@@ -236,6 +229,32 @@ var letters = map[byte]penstock.Path{
 	'p': penstock.PathPages, 'r': penstock.PathReadWrite,
 }
 
+// allowed returns the way that is taken instead where a sandbox refuses the one that would be.
+func allowed(want penstock.Path, from, to string) penstock.Path {
+	here := penstock.Probe()
+	refused := func(v penstock.Verb) bool { return v.State == penstock.VerbRefused }
+	if want == penstock.PathSendfile && refused(here.Sendfile) || want == penstock.PathCopyFileRange && refused(here.CopyFileRange) {
+		want = penstock.PathSplice
+		if from == "window of a file" { // which is a reader like any other then
+			want = penstock.PathReadWrite
+		}
+	}
+	direct := from == "FIFO" || to == "FIFO" // which needs no pipe in between, and so no tee
+	if want == penstock.PathSplice && (refused(here.Splice) || refused(here.Tee) && !direct) {
+		want = penstock.PathReadWrite
+	}
+	return want
+}
+
+// available skips the test, before it has opened anything, where kernel pipes are among its ends and a sandbox refuses
+// them.
+func available(t *testing.T, ends ...string) {
+	t.Helper()
+	if slices.Contains(ends, "KernelPipe") {
+		kernelPipe(t).Close()
+	}
+}
+
 // most returns the way that took the most bytes.
 func most(rep penstock.Report) (most penstock.Path) {
 	most = penstock.PathReadWrite
@@ -262,6 +281,7 @@ func TestCopyCarriesEveryByteBetweenAnyTwoEnds(t *testing.T) {
 				{"two slots", []penstock.Option{penstock.WithPipeSize(8192)}, ""},
 			} {
 				t.Run(from.name+" to "+to.name+", "+how.name, func(t *testing.T) {
+					available(t, from.name, to.name)
 					src := from.open(t, data)
 					dst, got := to.open(t)
 					rep, err := penstock.Copy(context.Background(), dst, src, how.opts...)
@@ -274,8 +294,8 @@ func TestCopyCarriesEveryByteBetweenAnyTwoEnds(t *testing.T) {
 					if n := int64(len(data)); rep.Consumed != n || rep.Delivered != n {
 						t.Errorf("consumed %d, delivered %d, of %d", rep.Consumed, rep.Delivered, n)
 					}
-					if how.want != "" && most(rep) != how.want {
-						t.Errorf("most went by %q, not by %q: %v", most(rep), how.want, rep)
+					if want := allowed(how.want, from.name, to.name); want != "" && most(rep) != want {
+						t.Errorf("most went by %q, not by %q: %v", most(rep), want, rep)
 					}
 				})
 			}
