@@ -136,7 +136,7 @@ func (c *echoClient) exchange(n int) error {
 	if _, err := io.ReadFull(c, got); err != nil {
 		return err
 	}
-	return same(got, data)
+	return sameBytes(got, data)
 }
 
 // last is what a connection carries before its end.
@@ -159,10 +159,10 @@ func (c *echoClient) bulk(n int) error {
 
 func (c *echoClient) rest(want []byte) error {
 	got, err := io.ReadAll(c)
-	return errors.Join(err, same(got, want))
+	return errors.Join(err, sameBytes(got, want))
 }
 
-func same(got, want []byte) error {
+func sameBytes(got, want []byte) error {
 	if !bytes.Equal(got, want) {
 		return fmt.Errorf("%d bytes came back of %d, or others", len(got), len(want))
 	}

@@ -56,9 +56,18 @@ func (c *chunk) toMemoryLocked(arena *penstock.Arena, why string) *penstock.Kern
 	if !ok {
 		return nil
 	}
-	mem := arena.NewPipe(c.n/penstock.DefaultPageSize + 2) // its first page may be one begun by somebody else
-	if n, err := penstock.Splice(context.Background(), mem, kp, c.n, penstock.NonBlock); n < c.n {
-		c.err = errors.Join(io.ErrUnexpectedEOF, err)
+	mem := arena.NewPipe(c.n/penstock.DefaultPageSize + 2)
+	for moved := 0; moved < c.n; {
+		n, err := penstock.Splice(context.Background(), mem, kp, c.n-moved, penstock.NonBlock)
+		moved += n
+		if moved < c.n && mem.FreeSlots() == 0 { // pages that others have begun hold less than a whole one
+			err = mem.Resize(2 * mem.Slots())
+			n = 1
+		}
+		if n == 0 || err != nil {
+			c.err = errors.Join(io.ErrUnexpectedEOF, err)
+			break
+		}
 	}
 	c.pipe, c.why = mem, why
 	return kp
