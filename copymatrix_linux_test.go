@@ -148,6 +148,11 @@ func origins() []origin {
 		{"wrapped connection", func(t *testing.T, data []byte) io.Reader {
 			return &countingConn{Conn: tcpSource(t, data).(net.Conn)}
 		}},
+		{"TLS", func(t *testing.T, data []byte) io.Reader {
+			near, far := encrypted(t)
+			feed(t, far, data)
+			return near
+		}},
 		{"gzip", func(t *testing.T, data []byte) io.Reader {
 			var b bytes.Buffer
 			w := gzip.NewWriter(&b)
@@ -201,27 +206,33 @@ func termini() []terminus {
 			var b bytes.Buffer
 			return &b, b.Bytes
 		}},
+		{"TLS", func(t *testing.T) (io.Writer, func() []byte) {
+			near, far := encrypted(t)
+			got := drink(t, far)
+			return near, func() []byte { near.Close(); return got() }
+		}},
 	}
 }
 
 // pathsTaken are the ways that most of a bulk transfer takes, a row for each source, a letter for each sink in the order of
 // termini.
 var pathsTaken = map[string]string{
-	"TCP":                       "sssrspsr",
-	"Unix":                      "sssrspsr",
-	"file":                      "ffcrspsr",
-	"window of a file":          "ffcrrprr",
-	"FIFO":                      "sssrspsr",
-	"Pipe":                      "pppppppp",
-	"KernelPipe":                "sssrspsr",
-	"bytes.Reader":              "rrrrrprr",
-	"bufio over TCP":            "sssrspsr",
-	"bufio over a file":         "ffcrspsr",
-	"limit over TCP":            "sssrspsr",
-	"limit over bufio over TCP": "sssrspsr",
-	"bared connection":          "sssrspsr",
-	"wrapped connection":        "rrrrrprr",
-	"gzip":                      "rrrrrprr",
+	"TCP":                       "sssrspsrr",
+	"Unix":                      "sssrspsrr",
+	"file":                      "ffcrspsrr",
+	"window of a file":          "ffcrrprrr",
+	"FIFO":                      "sssrspsrr",
+	"Pipe":                      "ppppppppp",
+	"KernelPipe":                "sssrspsrr",
+	"bytes.Reader":              "rrrrrprrr",
+	"bufio over TCP":            "sssrspsrr",
+	"bufio over a file":         "ffcrspsrr",
+	"limit over TCP":            "sssrspsrr",
+	"limit over bufio over TCP": "sssrspsrr",
+	"bared connection":          "sssrspsrr",
+	"wrapped connection":        "rrrrrprrr",
+	"TLS":                       "rrrrrprrr",
+	"gzip":                      "rrrrrprrr",
 }
 
 var letters = map[byte]penstock.Path{

@@ -150,6 +150,11 @@ func (m *meter) report() Report {
 	if w := m.now.Load(); w != nil {
 		r.Path, r.Why = w.path, w.why()
 	}
+	var stalled [SideSink + 1]int64
+	for side := range stalled {
+		stalled[side] = m.stalled[side].Load()
+	}
+	since := m.since.Load() // after them: what has just become one of them is not counted twice
 	now := m.ended.Load()
 	if now == 0 {
 		now = clock()
@@ -157,11 +162,7 @@ func (m *meter) report() Report {
 	if began := m.began.Load(); began != 0 {
 		r.Elapsed = time.Duration(now - began)
 	}
-	stalled := [SideSink + 1]int64{}
-	for side := range stalled {
-		stalled[side] = m.stalled[side].Load()
-	}
-	if since := m.since.Load(); since != 0 {
+	if since != 0 {
 		r.Waiting = Side(m.side.Load())
 		r.Since = time.Duration(max(now-since, 1))
 		stalled[r.Waiting] += int64(r.Since)
