@@ -43,4 +43,3 @@ func encrypted(t *testing.T) (near, far *tls.Conn) {
 	}
 	return near, far
 }
-
