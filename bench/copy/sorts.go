@@ -61,6 +61,7 @@ var sorts = map[string]sort{
 		metrics: []metric{
 			{name: "descriptors each", format: "%.2f", plain: true},
 			{name: "resident KiB each", format: "%.1f"},
+			{name: "with the kernel's", format: "%.1f"},
 			{name: "connections", format: "%.0f", more: true, plain: true},
 		},
 		roles: map[string]func() error{
