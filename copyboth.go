@@ -19,10 +19,17 @@ import (
 // whose reports are those of either direction in turn, and WithHeader and WithTee, which are the forward direction's alone.
 // The connections are the caller's to close.
 func CopyBoth(ctx context.Context, a, b io.ReadWriter, opts ...Option) (forward, backward Report, err error) {
-	opts = append(opts[:len(opts):len(opts)], WithHalfClose())
-	there, back := NewTransfer(b, a, opts...), NewTransfer(a, b, append(opts, forwardOnly)...)
+	there, back := bothWays(a, b, opts)
 	err = moveBoth(ctx, there, back)
-	return there.Report(), back.Report(), err
+	there.tell(&forward)
+	back.tell(&backward)
+	return forward, backward, err
+}
+
+//go:noinline
+func bothWays(a, b io.ReadWriter, opts []Option) (there, back *Transfer) {
+	opts = append(opts[:len(opts):len(opts)], WithHalfClose())
+	return NewTransfer(b, a, opts...), NewTransfer(a, b, append(opts, forwardOnly)...)
 }
 
 // moveBoth moves both ways. Like [Transfer.move] it stands on the stack of connections that are quiet, and is kept small.

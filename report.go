@@ -138,9 +138,8 @@ func (m *meter) end() {
 	m.ended.Store(clock())
 }
 
-// report is a snapshot, from any goroutine.
-func (m *meter) report() Report {
-	var r Report
+// report is a snapshot, from any goroutine, into a zero Report.
+func (m *meter) report(r *Report) {
 	for i := range r.by { // in the order opposite to that of counting: no part is more than its whole
 		r.by[i] = m.by[i].Load()
 	}
@@ -170,5 +169,4 @@ func (m *meter) report() Report {
 	r.SourceStalled = time.Duration(stalled[SideSource])
 	r.SinkStalled = time.Duration(stalled[SideSink])
 	r.Limited = time.Duration(stalled[sideLimit])
-	return r
 }

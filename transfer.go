@@ -55,14 +55,21 @@ func NewTransfer(dst io.Writer, src io.Reader, opts ...Option) *Transfer {
 }
 
 // Report tells how far the transfer is. It may be called from any goroutine, at any time, and holds nothing up.
-func (t *Transfer) Report() Report {
+func (t *Transfer) Report() (r Report) {
+	t.tell(&r)
+	return r
+}
+
+// tell is Report into memory that is there already.
+//
+//go:noinline
+func (t *Transfer) tell(r *Report) {
 	var tees []int64
 	for i := range t.teed {
 		tees = append(tees, t.teed[i].Load())
 	}
-	r := t.meter.report() // after them, as they are never more than was consumed
+	t.meter.report(r) // after them, as they are never more than was consumed
 	r.Tees = tees
-	return r
 }
 
 // SetRate changes the rate limit, in bytes per second; 0 lifts it. It may be called at any time, from any goroutine.
