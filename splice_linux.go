@@ -51,15 +51,55 @@ func inKernel(dst, src *KernelPipe, n int, call func(dst, src, n int) (int, erro
 	return m, opErr(op, side, PathSplice, err)
 }
 
-// readNow reads what the pipe holds, without waiting.
+// readNow reads what the pipe holds, without waiting. Of a packet that is longer than b it leaves the rest, which a
+// read(2) would drop.
 func (p *KernelPipe) readNow(b []byte) (int, error) {
 	fd, ok := p.r.enter()
 	if !ok {
 		return 0, opErr("read", SideSource, PathPages, p.r.whyClosed())
 	}
 	defer p.r.leave()
-	n, err := p.r.read(fd, b)
+	n, err := p.readWhole(fd, b)
 	return n, opErr("read", SideSource, PathPages, err)
+}
+
+// readWhole is a read(2) of no more than is held, or else of what splice(2) has moved to a side pipe: nothing tells
+// whether there are packets, which stay ones wherever they are spliced or teed. It is a read(2) all the same where no
+// pipe is to be had.
+func (p *KernelPipe) readWhole(fd int, b []byte) (int, error) {
+	held, err := kernel.Buffered(fd)
+	switch {
+	case err != nil:
+		return 0, err
+	case held > len(b):
+		n, err := p.readPart(fd, b)
+		if errors.Is(err, ErrNoKernelPipe) || refusal(err) {
+			return p.r.read(fd, b)
+		}
+		return n, err
+	case held > 0:
+		return p.r.read(fd, b[:held]) // and nothing of what has come since
+	case kernel.Ended(fd):
+		return 0, nil
+	default:
+		return 0, syscall.EAGAIN
+	}
+}
+
+func (p *KernelPipe) readPart(fd int, b []byte) (int, error) {
+	side, err := sidePipe(p)
+	if err != nil {
+		return 0, err
+	}
+	defer defaultPool().Put(side)
+	n, err := kernel.Splice(side.w.fd, fd, len(b))
+	if err == nil && n == 0 {
+		err = syscall.EAGAIN // another reader was faster
+	}
+	if err != nil {
+		return 0, err
+	}
+	return io.ReadFull(side, b[:n])
 }
 
 // writePages writes what fits of the buffers, without waiting.
