@@ -13,14 +13,19 @@ import (
 
 // Looking into a kernel pipe: tee(2) into a side pipe, which is then read.
 
-// PeekInto copies the first bytes held into b without consuming them, and returns how many there were. It does not wait.
-// Its error is ErrNoKernelPipe where there is no pipe to be had for the way; nothing is lost then.
+// PeekInto copies the first bytes held into b without consuming them, and returns how many: fewer than are held where
+// the pipe that is to be had for the way is a smaller one. Its error is ErrNoKernelPipe where there is none at all;
+// nothing is lost then. It does not wait.
 func (p *KernelPipe) PeekInto(b []byte) (int, error) {
 	n, _, err := p.show(b)
+	if n > 0 && errors.Is(err, ErrNoKernelPipe) {
+		err = nil
+	}
 	return n, err
 }
 
 // show is PeekInto, and tells whether all slots of the pipe were in use, if b was long enough to show what is in them.
+// It is ErrNoKernelPipe, with what there was room for, if it cannot tell.
 func (p *KernelPipe) show(b []byte) (n int, full bool, err error) {
 	if len(b) == 0 {
 		return 0, false, nil
@@ -36,12 +41,16 @@ func (p *KernelPipe) show(b []byte) (n int, full bool, err error) {
 	if own := (*OpError)(nil); errors.As(err, &own) {
 		err = opErr("peek", SidePipe, PathSplice, own.Err)
 	}
-	if n > 0 { // the copy has a slot for each of the pipe's
+	if n > 0 {
 		full = !kernel.Writable(side.w.fd)
+		small := full && side.Cap() < p.Cap() // else the copy has a slot for each of the pipe's
 		var m int
 		if m, err = io.ReadFull(side, b[:n]); m < n {
 			defaultPool().Put(side)
 			return m, full, opErr("peek", SidePipe, PathReadWrite, err)
+		}
+		if small {
+			full, err = false, opErr("peek", SidePipe, PathSplice, ErrNoKernelPipe)
 		}
 	}
 	defaultPool().putEmpty(side)
@@ -50,8 +59,8 @@ func (p *KernelPipe) show(b []byte) (n int, full bool, err error) {
 
 // Peek returns the next n bytes without consuming them. It waits until there are so many; fewer come with the reason:
 // io.EOF at the end, ENOBUFS from a pipe whose slots are all in use, so that no more will come, os.ErrDeadlineExceeded or
-// os.ErrClosed, or ErrNoKernelPipe where there is no pipe to be had for the way. n may be up to MaxPageSize, else the
-// error is EINVAL. The end of a packet is not told.
+// os.ErrClosed, or ErrNoKernelPipe where there is no pipe to be had for the way, or none that is long enough. n may be up
+// to MaxPageSize, else the error is EINVAL. The end of a packet is not told.
 //
 // Unlike those of a memory pipe the bytes are a copy, and the caller's. To wait for more than there is takes a thread and
 // two descriptors: the poller tells only that there is something.
@@ -115,12 +124,12 @@ func (p *KernelPipe) glance(fd, n int) (b []byte, known bool, err error) {
 		b = make([]byte, min(n, held))
 		m, full, err := p.show(b)
 		switch {
+		case m == n:
+			return b, true, nil
 		case err != nil:
 			return b[:m], true, err
 		case m < len(b): // another reader was faster
 			continue
-		case m == n:
-			return b, true, nil
 		case ended:
 			return b, true, io.EOF
 		case full:

@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"context"
+	"os"
 	"syscall"
 )
 
@@ -66,8 +67,20 @@ func linkLocked(dst, src *Pipe, n int) (linked int) {
 	return linked
 }
 
-// sidePipe borrows an empty pipe from the process's pool, to tee what src holds into. It has a slot for each of src's.
-func sidePipe(src *KernelPipe) (*KernelPipe, error) { return defaultPool().Get(src.measure()) }
+// sidePipe borrows an empty pipe from the process's pool, to tee what src holds into. It has a slot for each of src's, or
+// else as many as are to be had: one of the kernel's least size is so while there are descriptors, also for a user whose
+// budget is used up and next to a pool of which all is lent. Pool.Put takes that one, too.
+func sidePipe(src *KernelPipe) (side *KernelPipe, err error) {
+	for size := src.measure(); size >= os.Getpagesize(); size /= 2 {
+		if side, err = defaultPool().Get(size); err == nil {
+			return side, nil
+		}
+	}
+	if least, lerr := NewKernelPipe(os.Getpagesize()); lerr == nil {
+		return least, nil
+	}
+	return nil, err
+}
 
 // teeIn copies by way of a side pipe, which tee fills and readIn empties.
 func teeIn(dst *Pipe, src *KernelPipe, n int) (int, error) {
