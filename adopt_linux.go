@@ -84,8 +84,8 @@ func (e *end) adopt(f *os.File) (id kernel.PipeID, err error) {
 	return id, err
 }
 
-// ReadEnd returns a file of the read end that blocks, for a child process: exec.Cmd's Stdin or ExtraFiles. It has an open
-// file description of its own, and is the caller's to close, after Start. The pipe is then no longer this process's
+// ReadEnd returns a file of the read end that blocks, for a child process: exec.Cmd's Stdin or ExtraFiles. It has an
+// open file description of its own, and is the caller's to close, after Start. The pipe is then no longer this process's
 // alone: it ends for writers when the child is gone, too, and no [Pool] lends it again.
 //
 // Its error is os.ErrClosed, or why /proc/self/fd cannot be opened: not mounted, no permission. It does not wait.

@@ -118,8 +118,9 @@ func (b Buffer) dup(off, n uint32) Buffer {
 	return Buffer{page: b.page, offset: b.offset + off, length: n, flags: b.flags &^ (BufMerge | BufGift)}
 }
 
-// Steal returns the bytes, confirmed before, for the caller to write to until Unmap, if the buffer's reference is the only one and
-// the memory is nobody else's: anonymous, or a gift. The buffer is released as ever when the caller is done.
+// Steal returns the bytes, confirmed before, for the caller to write to until Unmap, if the buffer's reference is the
+// only one and the memory is nobody else's: anonymous, or a gift. The buffer is released as ever when the caller is
+// done.
 func (b Buffer) Steal() ([]byte, bool) {
 	if !b.page.Steal() {
 		return nil, false

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// carriage carries the bytes of one transfer, chunk by chunk, by the fastest way there is between its ends. It belongs to
-// one goroutine, but for interrupt and resume.
+// carriage carries the bytes of one transfer, chunk by chunk, by the fastest way there is between its ends. It belongs
+// to one goroutine, but for interrupt and resume.
 //
 // Invariant: between two chunks nothing is in hand. So whatever a chunk's delivery leaves is all that can be in flight.
 type carriage struct {

@@ -9,8 +9,8 @@ import (
 	"github.com/penstock-io/penstock/internal/kernel"
 )
 
-// steps is what the Linux side of a carriage holds: the pipe in hand, and the call in progress. The steps are bound once,
-// so that a call allocates nothing.
+// steps is what the Linux side of a carriage holds: the pipe in hand, and the call in progress. The steps are bound
+// once, so that a call allocates nothing.
 type steps struct {
 	pipe  *KernelPipe // what a bulk chunk is in; nil while nothing is in hand
 	spare *KernelPipe // of the same capacity: what a tee goes into
@@ -189,14 +189,14 @@ func (c *carriage) tryTake(fd int) {
 	c.bytes = space[:c.moved]
 }
 
-// splits tells whether the next chunk may be part of a packet: of a FIFO nobody knows whether it holds some. A read would
-// lose the packet's rest, and a splice does not. (pipe(2), O_DIRECT)
+// splits tells whether the next chunk may be part of a packet: of a FIFO nobody knows whether it holds some. A read
+// would lose the packet's rest, and a splice does not. (pipe(2), O_DIRECT)
 func (c *carriage) splits() bool {
 	return c.in.isFIFO() && c.n < os.Getpagesize() && !c.t.noSplice && c.in.refused == ""
 }
 
-// splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all that
-// there is room for.
+// splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all
+// that there is room for.
 func (c *carriage) splice(fd int) {
 	c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, c.n)
 	c.t.called()
@@ -333,8 +333,8 @@ func (c *carriage) withoutTee(i int) {
 	}
 }
 
-// drain gives n bytes of a pipe to an outlet. Afterwards they are not in the pipe any more: what a failed outlet did not take
-// is lost to it.
+// drain gives n bytes of a pipe to an outlet. Afterwards they are not in the pipe any more: what a failed outlet did not
+// take is lost to it.
 func (c *carriage) drain(o *outlet, p *KernelPipe, n int) {
 	done := 0
 	if o.err == nil && o.edge.known() && o.edge.refused == "" {
@@ -420,8 +420,8 @@ func (c *carriage) readAll(p *KernelPipe, n int) ([]byte, error) {
 	return b, nil
 }
 
-// writeDescriptor writes to a descriptor by write(2): os.File's own Write kills the process where the reader of its stdout
-// has gone.
+// writeDescriptor writes to a descriptor by write(2): os.File's own Write kills the process where the reader of its
+// stdout has gone.
 func (c *carriage) writeDescriptor(o *outlet, b []byte) (int, error) {
 	c.to, c.rest, c.moved = o, b, 0
 	err := c.with(&o.edge, SideSink, (*carriage).doWrite)

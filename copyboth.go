@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// CopyBoth relays between two connections, as two Copies with half-close: when one side ends, the other is told, and may go
-// on sending. It returns when both directions are done; forward is a to b, backward b to a.
+// CopyBoth relays between two connections, as two Copies with half-close: when one side ends, the other is told, and may
+// go on sending. It returns when both directions are done; forward is a to b, backward b to a.
 //
-// An error joins those of the directions, each an [*OpError] in a [*DirectionError] that says which. Where a source fails,
-// its connection is dead, and the other direction, which leads there, is ended with ErrPeerFailed; what was in
+// An error joins those of the directions, each an [*OpError] in a [*DirectionError] that says which. Where a source
+// fails, its connection is dead, and the other direction, which leads there, is ended with ErrPeerFailed; what was in
 // flight is in its error. Where a sink fails, the other direction goes on: what that side has sent may still come.
 //
 // The options are those of either direction, but for WithIdleTimeout, which waits for both to be quiet, WithProgress,
-// whose reports are those of either direction in turn, and WithHeader and WithTee, which are the forward direction's alone.
-// The connections are the caller's to close.
+// whose reports are those of either direction in turn, and WithHeader and WithTee, which are the forward direction's
+// alone. The connections are the caller's to close.
 func CopyBoth(ctx context.Context, a, b io.ReadWriter, opts ...Option) (forward, backward Report, err error) {
 	there, back := bothWays(a, b, opts)
 	err = moveBoth(ctx, there, back)
@@ -32,7 +32,8 @@ func bothWays(a, b io.ReadWriter, opts []Option) (there, back *Transfer) {
 	return NewTransfer(b, a, opts...), NewTransfer(a, b, append(opts, forwardOnly)...)
 }
 
-// moveBoth moves both ways. Like [Transfer.move] it stands on the stack of connections that are quiet, and is kept small.
+// moveBoth moves both ways. Like [Transfer.move] it stands on the stack of connections that are quiet, and is kept
+// small.
 func moveBoth(ctx context.Context, there, back *Transfer) error {
 	if err := bothErrors(there.check(), back.check()); err != nil {
 		return err // before either begins

@@ -125,8 +125,8 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 	}
 }
 
-// elsewhere tells errors of sendfile and copy_file_range alone: EBADF is for a file that only appends, ENOMEM for the pipe
-// that the kernel makes for itself, when this user may have no more.
+// elsewhere tells errors of sendfile and copy_file_range alone: EBADF is for a file that only appends, ENOMEM for the
+// pipe that the kernel makes for itself, when this user may have no more.
 func elsewhere(err error) bool {
 	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENOMEM)
 }
@@ -172,8 +172,8 @@ func (f *fileRange) call(fd, file, n int) (int, error) {
 	return kernel.Sendfile(fd, file, off, n)
 }
 
-// blame finds the side of an error of a call with two descriptors. EIO may be either file's: it is the source's if reading on
-// there gives it again.
+// blame finds the side of an error of a call with two descriptors. EIO may be either file's: it is the source's if
+// reading on there gives it again.
 func (c *carriage) blame(f *fileRange, err error) error {
 	switch {
 	case errors.Is(err, errSourceClosed):

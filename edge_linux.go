@@ -15,8 +15,8 @@ import (
 	"github.com/penstock-io/penstock/internal/park"
 )
 
-// edge is a descriptor at an end of a transfer: what it is, how it is waited for, and whether it can be spliced. The zero
-// edge is of what has none.
+// edge is a descriptor at an end of a transfer: what it is, how it is waited for, and whether it can be spliced. The
+// zero edge is of what has none.
 type edge struct {
 	raw  syscall.RawConn
 	what string // in words
@@ -82,7 +82,8 @@ func (e *edge) look(fd int, what string) {
 func (e *edge) parks() bool { return e.waiter != nil && !e.polls }
 
 // unknown is for an error of the runtime's poller. It tells whether that does not wait for this one after all: a file is
-// made known to it when it is opened, and another process that shares the description may have made it non-blocking since.
+// made known to it when it is opened, and another process that shares the description may have made it non-blocking
+// since.
 func (e *edge) unknown(err error) bool {
 	if err == nil || !e.polls || e.waiter == nil || err.Error() != "waiting for unsupported file type" {
 		return false
@@ -155,8 +156,8 @@ func (e *edge) close() {
 	}
 }
 
-// blocks tells whether a call on the descriptor may wait in the kernel, where nothing ends it, whatever its flags: so it is
-// waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
+// blocks tells whether a call on the descriptor may wait in the kernel, where nothing ends it, whatever its flags: so it
+// is waited for before. A file's never does for long, and a FIFO's splice obeys its flag.
 func (e *edge) blocks() bool { return e.parks() && !e.isFIFO() }
 
 func (e *edge) interrupt() {
@@ -240,8 +241,8 @@ func (e *edge) atEnd() (ended bool) {
 	return err == nil && ended
 }
 
-// fileWriter writes to a file by write(2). The file's own Write kills the process where that is its stdout and the reader
-// has gone, and waits where nothing ends it.
+// fileWriter writes to a file by write(2). The file's own Write kills the process where that is its stdout and the
+// reader has gone, and waits where nothing ends it.
 type fileWriter struct {
 	*os.File
 	edge *edge

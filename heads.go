@@ -19,8 +19,8 @@ func (c *carriage) carryHeads() error {
 	return c.carryAhead()
 }
 
-// carryHead delivers the header. It is in hand from the beginning, so that what is not delivered of it is in flight. Where
-// the source's bytes follow at once the socket is told so, and sends them in one packet.
+// carryHead delivers the header. It is in hand from the beginning, so that what is not delivered of it is in flight.
+// Where the source's bytes follow at once the socket is told so, and sends them in one packet.
 func (c *carriage) carryHead(head []byte) error {
 	if len(head) == 0 {
 		return nil

@@ -47,8 +47,8 @@ func WithLimit(n int64) Option {
 	}
 }
 
-// WithRate holds the transfer to so many bytes per second; 0 is no limit. Up to a tenth of a second's worth goes at once.
-// [Transfer.SetRate] changes it while the transfer runs.
+// WithRate holds the transfer to so many bytes per second; 0 is no limit. Up to a tenth of a second's worth goes at
+// once. [Transfer.SetRate] changes it while the transfer runs.
 func WithRate(bytesPerSecond int64) Option {
 	return func(o *options) {
 		if bytesPerSecond < 0 {
@@ -58,8 +58,8 @@ func WithRate(bytesPerSecond int64) Option {
 	}
 }
 
-// WithIdleTimeout ends the transfer with ErrIdle when no byte has moved for d, give or take an eighth. Being held up by a
-// rate limit does not count.
+// WithIdleTimeout ends the transfer with ErrIdle when no byte has moved for d, give or take an eighth. Being held up by
+// a rate limit does not count.
 func WithIdleTimeout(d time.Duration) Option {
 	return func(o *options) {
 		if d <= 0 {
@@ -90,8 +90,8 @@ func WithProgress(every time.Duration, f func(Report)) Option {
 	}
 }
 
-// WithPipeSize sets the capacity in bytes of the kernel pipe that a bulk transfer takes, a power of two of pages. Without it
-// that is 1 MiB, or what the pool has left.
+// WithPipeSize sets the capacity in bytes of the kernel pipe that a bulk transfer takes, a power of two of pages.
+// Without it that is 1 MiB, or what the pool has left.
 func WithPipeSize(n int) Option {
 	return func(o *options) {
 		if n < MinPageSize || n&(n-1) != 0 {
@@ -104,17 +104,19 @@ func WithPipeSize(n int) Option {
 // WithoutSplice moves the bytes through this process's memory.
 func WithoutSplice() Option { return func(o *options) { o.noSplice = true } }
 
-// WithStable delivers what the source held when it was read, even if somebody writes to the source's file or memory before
-// the sink's peer has seen it. Such sources are copied; a socket's bytes are stable as they are, and still spliced.
+// WithStable delivers what the source held when it was read, even if somebody writes to the source's file or memory
+// before the sink's peer has seen it. Such sources are copied; a socket's bytes are stable as they are, and still
+// spliced.
 func WithStable() Option { return func(o *options) { o.stable = true } }
 
-// WithHalfClose closes the sink for writing when the source has ended, so that the peer sees the end and can still answer.
-// A sink that cannot is refused before anything has moved. After a failure nothing is closed. Further sinks are the
-// caller's to close.
+// WithHalfClose closes the sink for writing when the source has ended, so that the peer sees the end and can still
+// answer. A sink that cannot is refused before anything has moved. After a failure nothing is closed. Further sinks are
+// the caller's to close.
 func WithHalfClose() Option { return func(o *options) { o.halfClose = true } }
 
 // WithHeader delivers b before the source's bytes: with the first of them in one packet, where they are a file's and the
-// sink is a TCP socket. It is counted as consumed like them, but not against a limit. b is the transfer's until that returns.
+// sink is a TCP socket. It is counted as consumed like them, but not against a limit. b is the transfer's until that
+// returns.
 func WithHeader(b []byte) Option { return func(o *options) { o.header = b } }
 
 // WithTee delivers the same bytes to further sinks, all in step: the slowest sets the pace. When one fails, each of the

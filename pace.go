@@ -37,8 +37,8 @@ func (p *pace) tell() {
 	}
 }
 
-// grant waits until some of n bytes may go, and returns how many; 0 if it has been interrupted. A quarter of the bucket is
-// worth waiting for: so the limit costs no more than 40 wakings a second.
+// grant waits until some of n bytes may go, and returns how many; 0 if it has been interrupted. A quarter of the bucket
+// is worth waiting for: so the limit costs no more than 40 wakings a second.
 func (p *pace) grant(m *meter, n int) int {
 	if p.rate.Load() == 0 {
 		p.at = time.Time{}

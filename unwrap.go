@@ -46,11 +46,11 @@ type aheadReader interface {
 	Buffered() int
 }
 
-// underBufio returns the connection or file that a bufio.Reader reads from, nil if it is neither. The bufio.Reader itself
-// goes on where the transfer ends: its buffer is empty then.
+// underBufio returns the connection or file that a bufio.Reader reads from, nil if it is neither. The bufio.Reader
+// itself goes on where the transfer ends: its buffer is empty then.
 //
-// It does not say what it reads from, but its WriteTo gives that away, to a writer that says it can ReadFrom. That is done
-// only where the type is one whose own WriteTo does likewise, and moves nothing by itself.
+// It does not say what it reads from, but its WriteTo gives that away, to a writer that says it can ReadFrom. That is
+// done only where the type is one whose own WriteTo does likewise, and moves nothing by itself.
 func underBufio(b *bufio.Reader) io.Reader {
 	switch typeUnder(b) {
 	case reflect.TypeFor[*net.TCPConn](), reflect.TypeFor[*net.UnixConn](), reflect.TypeFor[*os.File]():
@@ -102,10 +102,10 @@ type descriptorReader interface {
 // under is what was found under a wrapper: all that it reads comes from its descriptor.
 type under struct{ descriptorReader }
 
-// Bare returns the TCP or Unix connection under wrappers of it, so that it can be spliced: those that offer NetConn() are
-// taken off one by one. The caller vouches that their Read and Write add nothing to the bytes and hold none back: that
-// they count, say, or set deadlines; nobody else can know. Of TLS, whose NetConn is the ciphertext, and of
-// whatever is no such connection underneath, it returns c itself, which is read and written then.
+// Bare returns the TCP or Unix connection under wrappers of it, so that it can be spliced: those that offer NetConn()
+// are taken off one by one. The caller vouches that their Read and Write add nothing to the bytes and hold none back:
+// that they count, say, or set deadlines; nobody else can know. Of TLS, whose NetConn is the ciphertext, and of whatever
+// is no such connection underneath, it returns c itself, which is read and written then.
 func Bare(c net.Conn) net.Conn {
 	for at, depth := c, 0; ; depth++ {
 		switch conn := at.(type) {
