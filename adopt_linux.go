@@ -25,8 +25,9 @@ import (
 // case: on a FIFO that blocks, a call for which the pipe was ready until somebody else, who has the same end, was
 // faster. So a FIFO is written to 4096 bytes (PIPE_BUF) at a time.
 //
-// Its error is EINVAL if a file is no pipe, the two are not the same one, or both are nil, and EBADF if one cannot be
-// read or written as its place says. It does not wait.
+// Its error is EINVAL if a file is no pipe, the two are not the same one, or both are nil, EBADF if one cannot be read or
+// written as its place says, EMFILE or ENFILE without a descriptor to be had, and as of [NewKernelPipe] ErrNoKernelPipe
+// where splice or tee is refused: the files serve as they are then. It does not wait.
 func AdoptKernelPipe(r, w *os.File) (*KernelPipe, error) {
 	p, err := adopt(r, w)
 	if err != nil {
@@ -38,6 +39,9 @@ func AdoptKernelPipe(r, w *os.File) (*KernelPipe, error) {
 func adopt(r, w *os.File) (_ *KernelPipe, err error) {
 	if r == nil && w == nil {
 		return nil, syscall.EINVAL
+	}
+	if err := kernelPipesRefused(); err != nil {
+		return nil, rootCause(err)
 	}
 	p := new(KernelPipe)
 	p.w.out = true

@@ -32,7 +32,8 @@ type KernelPipe struct {
 var _ Conduit = (*KernelPipe)(nil)
 
 // NewKernelPipe makes a pipe and asks for a capacity of size bytes; 0 is the kernel's default of 64 KiB. The kernel
-// may grant less, see [KernelPipe.Cap]. The caller closes it. (pipe(2), pipe(7))
+// may grant less, see [KernelPipe.Cap]. The caller closes it. Its error is ErrNoKernelPipe where splice or tee is refused,
+// else that of pipe(2). (pipe(2), pipe(7))
 func NewKernelPipe(size int) (*KernelPipe, error) {
 	if err := kernelPipesRefused(); err != nil {
 		return nil, err

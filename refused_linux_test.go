@@ -37,15 +37,29 @@ func TestWithoutSpliceOrTeeThereAreNoKernelPipes(t *testing.T) {
 				return
 			}
 			forgetful(t)
-			err := kernelPipesRefused()
-			for _, is := range []error{ErrNoKernelPipe, errors.ErrUnsupported, syscall.EPERM} {
-				if !errors.Is(err, is) {
-					t.Errorf("%v is not %v", err, is)
-				}
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
 			}
-			want := "penstock: open pipe: no kernel pipe to be had: " + verb + " is refused (EPERM)"
-			if err.Error() != want {
-				t.Errorf("%q, want %q", err, want)
+			defer r.Close()
+			defer w.Close()
+			for op, make := range map[string]func() (*KernelPipe, error){
+				"open":  func() (*KernelPipe, error) { return NewKernelPipe(0) },
+				"adopt": func() (*KernelPipe, error) { return AdoptKernelPipe(r, w) },
+			} {
+				p, err := make()
+				if p != nil || err == nil {
+					t.Fatalf("%s: %v", op, err)
+				}
+				for _, is := range []error{ErrNoKernelPipe, errors.ErrUnsupported, syscall.EPERM} {
+					if !errors.Is(err, is) {
+						t.Errorf("%v is not %v", err, is)
+					}
+				}
+				want := "penstock: " + op + " pipe: no kernel pipe to be had: " + verb + " is refused (EPERM)"
+				if err.Error() != want {
+					t.Errorf("%q, want %q", err, want)
+				}
 			}
 		})
 	}
