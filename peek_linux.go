@@ -63,7 +63,7 @@ func (p *KernelPipe) show(b []byte) (n int, full bool, err error) {
 // to MaxPageSize, else the error is EINVAL. The end of a packet is not told.
 //
 // Unlike those of a memory pipe the bytes are a copy, and the caller's. To wait for more than there is takes a thread and
-// two descriptors: the poller tells only that there is something.
+// two descriptors: the poller tells only that there is something. Without any the error is EMFILE.
 func (p *KernelPipe) Peek(n int) ([]byte, error) {
 	if n < 0 || n > MaxPageSize {
 		return nil, opErr("peek", SidePipe, PathSplice, syscall.EINVAL)

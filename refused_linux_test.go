@@ -43,11 +43,11 @@ func TestWithoutSpliceOrTeeThereAreNoKernelPipes(t *testing.T) {
 			}
 			defer r.Close()
 			defer w.Close()
-			for op, make := range map[string]func() (*KernelPipe, error){
+			for op, pipe := range map[string]func() (*KernelPipe, error){
 				"open":  func() (*KernelPipe, error) { return NewKernelPipe(0) },
 				"adopt": func() (*KernelPipe, error) { return AdoptKernelPipe(r, w) },
 			} {
-				p, err := make()
+				p, err := pipe()
 				if p != nil || err == nil {
 					t.Fatalf("%s: %v", op, err)
 				}

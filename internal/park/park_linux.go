@@ -39,7 +39,7 @@ type Waiter struct {
 // wait is one Wait in progress. Its eventfd is its own, so that a context ends that one and no other. Waiter.mu guards
 // it: it is kicked only while it stands in Waiter.waits, and so never after its number has been given to somebody else.
 type wait struct {
-	kick  int
+	kick  int   // -1 where there was no descriptor left for it: then the wait looks every now and then
 	cause error // why it ends, whatever becomes of that: the context's, once it is done, or ErrInterrupted
 }
 
@@ -48,8 +48,8 @@ type wait struct {
 // makes an eventfd only to wait.
 //
 // Its error is os.ErrClosed after Close, ErrInterrupted until Resume, os.ErrDeadlineExceeded past the deadline, EBADF
-// for what is no descriptor, EMFILE where there is none left to wait with. Those end it also while it waits, at once.
-// The caller sees to it that fd stays open meanwhile. (poll(2), eventfd(2))
+// for what is no descriptor. Those end it also while it waits, at once, or where no descriptor is left for an eventfd
+// within 10 ms. The caller sees to it that fd stays open meanwhile. (poll(2), eventfd(2))
 func (w *Waiter) Wait(fd int, events Events) error {
 	return w.WaitContext(context.Background(), fd, events)
 }
@@ -78,8 +78,13 @@ func (w *Waiter) WaitContext(ctx context.Context, fd int, events Events) error {
 		w.kickLocked(own)
 	})()
 	fds[1] = unix.PollFd{Fd: int32(own.kick), Events: unix.POLLIN}
+	patience := -1
+	if own.kick < 0 { // which poll passes over
+		patience = unkickable
+	}
 	for {
-		if err := poll(fds[:], -1); err != nil || fds[1].Revents == 0 {
+		err := poll(fds[:], patience)
+		if err != nil || fds[0].Revents != 0 && fds[1].Revents == 0 {
 			return verdict(fds[0].Revents, err)
 		}
 		if err := w.whyKicked(own); err != nil {
@@ -88,15 +93,20 @@ func (w *Waiter) WaitContext(ctx context.Context, fd int, events Events) error {
 	}
 }
 
+// unkickable is for how many milliseconds a wait does not look that nobody can wake.
+const unkickable = 10
+
 // whyKicked is nil if the reason is gone again, a deadline that has been set anew: the wait goes on, as in the runtime's
-// poller.
+// poller. So it does if there was no kick.
 func (w *Waiter) whyKicked(own *wait) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if own.cause != nil {
 		return own.cause
 	}
-	_, _ = unix.Read(own.kick, make([]byte, 8)) // reset to 0
+	if own.kick >= 0 {
+		_, _ = unix.Read(own.kick, make([]byte, 8)) // reset to 0
+	}
 	return w.stateLocked()
 }
 
@@ -137,15 +147,14 @@ func (w *Waiter) stateLocked() error {
 }
 
 func (w *Waiter) begin() (*wait, error) {
-	kick, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, err
+	own := &wait{kick: -1}
+	if kick, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
+		own.kick = kick
 	}
-	own := &wait{kick: kick}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.stateLocked(); err != nil { // changed since it was looked at
-		_ = unix.Close(kick)
+		own.close()
 		return nil, err
 	}
 	if w.waits == nil {
@@ -159,11 +168,17 @@ func (w *Waiter) end(own *wait) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.waits, own)
-	_ = unix.Close(own.kick)
+	own.close()
+}
+
+func (own *wait) close() {
+	if own.kick >= 0 {
+		_ = unix.Close(own.kick)
+	}
 }
 
 func (w *Waiter) kickLocked(own *wait) {
-	if _, waits := w.waits[own]; waits {
+	if _, waits := w.waits[own]; waits && own.kick >= 0 {
 		_, _ = unix.Write(own.kick, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // EAGAIN after 2^64 kicks
 	}
 }

@@ -143,6 +143,56 @@ func TestWaitsEnd(t *testing.T) {
 	}
 }
 
+// TestWithoutDescriptorsAWaitIsAsEver: it ends with what comes, and with what interrupts it.
+func TestWithoutDescriptorsAWaitIsAsEver(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("the test's own reason")
+	for name, tt := range map[string]struct {
+		end  func(p *Waiter, w int, cancel context.CancelCauseFunc)
+		want error
+	}{
+		"a byte":    {func(_ *Waiter, w int, _ context.CancelCauseFunc) { _, _ = unix.Write(w, []byte("x")) }, nil},
+		"interrupt": {func(p *Waiter, _ int, _ context.CancelCauseFunc) { p.Interrupt(); p.Resume() }, ErrInterrupted},
+		"close":     {func(p *Waiter, _ int, _ context.CancelCauseFunc) { p.Close() }, os.ErrClosed},
+		"context":   {func(_ *Waiter, _ int, cancel context.CancelCauseFunc) { cancel(cause) }, cause},
+		"deadline": {
+			func(p *Waiter, _ int, _ context.CancelCauseFunc) { p.SetDeadline(time.Unix(1, 0)) },
+			os.ErrDeadlineExceeded,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, w := blocking(t)
+			none := limit
+			none.Cur = 3 // which are taken; and more than these poll(2) refuses to look at
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+			var p Waiter
+			ctx, cancel := context.WithCancelCause(background)
+			defer cancel(nil)
+			over := p.start(ctx, r, Readable)
+			select {
+			case err := <-over:
+				t.Fatalf("it does not wait: %v", err)
+			case <-p.begun():
+			}
+			tt.end(&p, w, cancel)
+			is(t, over, tt.want)
+		})
+	}
+}
+
+// begun returns a channel that is closed when a wait is in progress.
+func (w *Waiter) begun() <-chan struct{} {
+	begun := make(chan struct{})
+	go func() { w.parked(1); close(begun) }()
+	return begun
+}
+
 func TestAContextEndsItsOwnWaitOnly(t *testing.T) {
 	r, w := blocking(t)
 	var p Waiter
