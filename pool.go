@@ -135,7 +135,7 @@ func (p *Pool) makeRoomLocked(size int) (evicted []*KernelPipe) {
 
 // Put takes a pipe back. One with residue would corrupt its next user's stream: it is emptied, and if that fails
 // closed. Closed is, too, what has been resized, has an end closed, is in use by somebody still, has been passed to
-// another process, or was never this pool's. A pipe that is put back twice is the next user's already: the second Put
+// another process, or was never this pool's: another's is not charged to that any more. A pipe that is put back twice is the next user's already: the second Put
 // does nothing, unless it has been lent again in between.
 func (p *Pool) Put(kp *KernelPipe) {
 	held := kp.Len()
@@ -151,21 +151,22 @@ func (p *Pool) Put(kp *KernelPipe) {
 func (p *Pool) putEmpty(kp *KernelPipe) { p.putBack(kp, true) }
 
 func (p *Pool) putBack(kp *KernelPipe, empty bool) {
-	if kp.lease.pool != p {
-		kp.Close() // never lent by this one, and so nobody else's
+	owner := kp.lease.pool
+	if owner == nil {
+		kp.Close() // never lent, and so nobody else's
 		return
 	}
 	if !kp.lease.lent.CompareAndSwap(true, false) {
 		return
 	}
-	keep := empty && kp.asLent()
-	p.mu.Lock()
-	if keep = keep && !p.closed; keep {
-		p.shelveLocked(kp)
+	keep := owner == p && empty && kp.asLent()
+	owner.mu.Lock()
+	if keep = keep && !owner.closed; keep {
+		owner.shelveLocked(kp)
 	} else {
-		p.held -= kp.lease.size
+		owner.held -= kp.lease.size
 	}
-	p.mu.Unlock()
+	owner.mu.Unlock()
 	if !keep {
 		kp.Close()
 	}

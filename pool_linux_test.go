@@ -52,6 +52,25 @@ func TestPoolDeniesOnlyWhatIsTooLarge(t *testing.T) {
 	pool.Put(get())
 }
 
+// TestAPipeThatIsPutIntoAnotherPoolIsNotChargedToItsOwnForEver: it is closed, once.
+func TestAPipeThatIsPutIntoAnotherPoolIsNotChargedToItsOwnForEver(t *testing.T) {
+	pool, get := smallPool(t)
+	other, _ := smallPool(t)
+	p := get()
+	for range 2 {
+		other.Put(p)
+		if s := pool.Stats(); s.Held != 0 {
+			t.Errorf("its own: %+v", s)
+		}
+		if s := other.Stats(); s.Held != 0 {
+			t.Errorf("the other: %+v", s)
+		}
+	}
+	if _, err := p.Write([]byte("x")); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestPoolKeepsItsIdlePipesForWhatItCannotHave(t *testing.T) {
 	pool := NewPool(2 * os.Getpagesize())
 	defer pool.Close()

@@ -122,7 +122,7 @@ func failureOf(err error) failure {
 //
 // It takes well under a millisecond, does not wait for anything, leaves no descriptor open, and needs neither
 // privileges nor /proc. It cannot fail: what it could not find out says so. For the moment that it takes it has up to
-// four descriptors, and a pipe of pipe-max-size on this user's account. Beware of a sandbox that kills for a system
+// five descriptors, and a pipe of pipe-max-size on this user's account. Beware of a sandbox that kills for a system
 // call: to ask for all is to make all of them.
 func Probe() Capabilities {
 	ask := func(v kernelVerb) Verb { return trials[v].verdict(v) }
