@@ -192,7 +192,7 @@ func (c *carriage) tryTake(fd int) {
 // splits tells whether the next chunk may be part of a packet: of a FIFO nobody knows whether it holds some. A read
 // would lose the packet's rest, and a splice does not. (pipe(2), O_DIRECT)
 func (c *carriage) splits() bool {
-	return c.in.isFIFO() && c.n < os.Getpagesize() && !c.t.noSplice && c.in.refused == ""
+	return c.in.isFIFO() && c.n < os.Getpagesize() && !c.t.noSplice && !c.t.stable && c.in.refused == ""
 }
 
 // splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all
