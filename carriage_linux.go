@@ -198,7 +198,7 @@ func (c *carriage) splits() bool {
 // splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all
 // that there is room for.
 func (c *carriage) splice(fd int) {
-	c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, c.n)
+	c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, min(c.n, c.pipe.Cap())) // slots may hold more: it would all be in flight
 	c.t.called()
 	c.held = c.moved
 	if c.moved > 0 {
