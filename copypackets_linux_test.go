@@ -11,7 +11,7 @@ import (
 )
 
 // packets is a pipe of packets: a read of a part of one drops the rest of it.
-func packets(t *testing.T, each ...[]byte) *os.File {
+func packetsIn(t *testing.T, each ...[]byte) *os.File {
 	t.Helper()
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_DIRECT|unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
@@ -44,7 +44,7 @@ func TestPartOfAPacketLeavesItsRest(t *testing.T) {
 			} {
 				t.Run(to.name+", "+by.name+", "+name, func(t *testing.T) {
 					dst, got := opened(t, to)
-					src := packets(t, data[:1000], data[1000:2000], data[2000:])
+					src := packetsIn(t, data[:1000], data[1000:2000], data[2000:])
 					for _, opts := range [][]penstock.Option{append(by.opts, part), by.opts} { // and what a limit leaves
 						if _, err := penstock.Copy(background, dst, src, opts...); err != nil {
 							t.Fatal(err)
@@ -67,7 +67,7 @@ func TestPacketsAreAStreamToTheSink(t *testing.T) {
 		for _, to := range termini() {
 			t.Run(to.name+", "+by.name, func(t *testing.T) {
 				dst, got := opened(t, to)
-				src := packets(t, data[:1000], data[1000:2000], data[2000:])
+				src := packetsIn(t, data[:1000], data[1000:2000], data[2000:])
 				if _, err := penstock.Copy(background, dst, src, by.opts...); err != nil {
 					t.Fatal(err)
 				}
