@@ -78,12 +78,12 @@ func (w *Waiter) WaitContext(ctx context.Context, fd int, events Events) error {
 		w.kickLocked(own)
 	})()
 	fds[1] = unix.PollFd{Fd: int32(own.kick), Events: unix.POLLIN}
-	patience := -1
-	if own.kick < 0 { // which poll passes over
-		patience = unkickable
+	both, patience := fds[:], -1
+	if own.kick < 0 {
+		both, patience = fds[:1], unkickable // poll refuses to look at more than there may be descriptors
 	}
 	for {
-		err := poll(fds[:], patience)
+		err := poll(both, patience)
 		if err != nil || fds[0].Revents != 0 && fds[1].Revents == 0 {
 			return verdict(fds[0].Revents, err)
 		}
