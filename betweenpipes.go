@@ -20,7 +20,7 @@ func (c *carriage) betweenPipes() (done bool, err error) {
 			return true, err
 		}
 		return false, nil // a sink that refuses splice, and no side pipe to look at the bytes: they are read
-	case in && c.source != nil: // else a Read may be left behind, and wants a buffer that is
+	case in && c.source != nil && !c.parts(): // else a Read may be left behind, and wants a buffer that is
 		return true, c.intoPipe(dst, c.source)
 	default:
 		return false, nil
@@ -106,6 +106,9 @@ func (c *carriage) awaitSource(source Source) error {
 	}
 	return nil
 }
+
+// parts tells whether a FIFO may be asked for part of a packet, which a read into a page would lose the rest of.
+func (c *carriage) parts() bool { return c.in.isFIFO() && (c.left >= 0 || c.t.bytesPerSecond > 0) }
 
 // peeks tells whether a pipe's bytes would have to be looked at, by way of a side pipe, before they are written: then it
 // is as well to read them.

@@ -58,7 +58,7 @@ func (c *carriage) open(t *Transfer) error {
 	if c.in.of(c.src); c.in.datagram || isDatagram(c.src) {
 		return opErr("copy", SideSource, "", errDatagrams)
 	}
-	if c.settle != nil && c.abandons() {
+	if c.settle != nil && (c.abandons() || t.first != nil && t.first.filling()) {
 		c.wrapUp()
 	}
 	c.in.unblock(false)

@@ -162,7 +162,7 @@ func (c *carriage) doTake(fd int) bool {
 			if c.err = c.in.awaitReadable(fd); c.err != nil {
 				return true
 			}
-		case c.bulk && c.in.refuse(c.err):
+		case c.pipe != nil && c.in.refuse(c.err):
 			c.bulk = false
 		default:
 			return true
@@ -198,7 +198,8 @@ func (c *carriage) splits() bool {
 // splice fills the pipe, which is empty: so EAGAIN can only be the source's. One call takes all that is there, or all
 // that there is room for.
 func (c *carriage) splice(fd int) {
-	c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, min(c.n, c.pipe.Cap())) // slots may hold more: it would all be in flight
+	n := min(c.n, c.pipe.Cap()) // slots may hold more, and all of it would be in flight
+	c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, n)
 	c.t.called()
 	c.held = c.moved
 	if c.moved > 0 {
@@ -211,7 +212,7 @@ func (c *carriage) load() bool {
 	if c.pipe != nil {
 		return true
 	}
-	if can, _ := c.canSplice(); !can {
+	if can, _ := c.canSplice(); !can && !c.splits() {
 		c.bulk = false
 		return false
 	}

@@ -11,6 +11,7 @@ func (*edge) of(any)       {}
 func (*edge) atEnd() bool  { return false }
 func (*edge) unblock(bool) {}
 func (*edge) close()       {}
+func (*edge) isFIFO() bool { return false }
 func (*edge) queued() int  { return 0 }
 func (*edge) known() bool  { return false }
 func (*edge) interrupt()   {}

@@ -27,6 +27,13 @@ func deposit(p *Pipe, b []byte) {
 	}
 }
 
+// filling tells whether more may come into a pipe: into one that is in flight, from a Read that was left behind.
+func (p *Pipe) filling() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.writeClosed
+}
+
 // leftover takes out of a Source what it has read and no pipe has taken.
 func leftover(s Source) (b []byte) {
 	switch s := s.(type) {
