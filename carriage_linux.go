@@ -38,6 +38,9 @@ type steps struct {
 	call  func(fd uintptr) // such a call
 	outer func(fd uintptr) // and what gets at that descriptor
 
+	look         func(fd uintptr) // at the source, for what follows
+	empty, ended bool
+
 	waitsAt *edge // what await is for
 	side    Side
 	to      *outlet

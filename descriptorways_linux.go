@@ -257,10 +257,16 @@ func (c *carriage) direct() (done bool, err error) {
 		case err == nil:
 			return true, nil
 		case err == syscall.EAGAIN:
-			if in.atEnd() {
+			empty, ended := c.lookAtSource()
+			if ended {
 				return true, nil
 			}
-			if err := c.awaitEither(in, out); err != nil {
+			if empty {
+				err = c.await(SideSource, in, c.src)
+			} else {
+				err = c.await(SideSink, out, c.dst)
+			}
+			if err != nil {
 				return true, err
 			}
 		case total == 0 && refusal(err):
@@ -294,12 +300,15 @@ func (c *carriage) spliceEdges(n int) (int, error) {
 	return c.moved, c.err
 }
 
-// awaitEither waits for the side that would have blocked: the source if it has nothing, else the sink.
-func (c *carriage) awaitEither(in, out *edge) error {
-	if in.empty() {
-		return c.await(SideSource, in, c.src)
+// lookAtSource tells whether the source has nothing now, or never will have again: of the two sides that would block
+// that finds out which. If it is closed its use says so.
+func (c *carriage) lookAtSource() (empty, ended bool) {
+	if c.look == nil {
+		c.look = func(fd uintptr) { c.empty, c.ended = !kernel.Readable(int(fd)), c.in.ended(int(fd)) }
 	}
-	return c.await(SideSink, out, c.dst)
+	c.empty, c.ended = false, false
+	_ = c.in.raw.Control(c.look)
+	return c.empty, c.ended
 }
 
 // awaitDescriptor waits for a source outside the runtime's poller.

@@ -205,12 +205,6 @@ func (e *edge) await(fd int, events park.Events) error {
 	return err
 }
 
-// empty tells whether a source has nothing now, and no end either.
-func (e *edge) empty() (empty bool) {
-	err := e.raw.Control(func(fd uintptr) { empty = !kernel.Readable(int(fd)) })
-	return err == nil && empty // if it is closed its use says so
-}
-
 // queued returns how many bytes a socket has taken and its peer has not. They may go on while a write waits: the kernel
 // wakes a writer only when a third of the buffer is free, which is minutes of a slow peer's time.
 func (e *edge) queued() (n int) {
@@ -226,19 +220,23 @@ func (e *edge) atEnd() (ended bool) {
 	if !e.known() {
 		return false
 	}
-	err := e.raw.Control(func(fd uintptr) {
-		switch {
-		case e.isFIFO():
-			ended = kernel.Ended(int(fd))
-		case e.mode == unix.S_IFREG:
-			var st unix.Stat_t
-			at, err := unix.Seek(int(fd), 0, io.SeekCurrent)
-			ended = err == nil && unix.Fstat(int(fd), &st) == nil && st.Size > 0 && at >= st.Size // those of /proc have none
-		case e.isSocket():
-			ended = kernel.Finished(int(fd))
-		}
-	})
+	err := e.raw.Control(func(fd uintptr) { ended = e.ended(int(fd)) })
 	return err == nil && ended
+}
+
+func (e *edge) ended(fd int) bool {
+	switch {
+	case e.isFIFO():
+		return kernel.Ended(fd)
+	case e.mode == unix.S_IFREG:
+		var st unix.Stat_t
+		at, err := unix.Seek(fd, 0, io.SeekCurrent)
+		return err == nil && unix.Fstat(fd, &st) == nil && st.Size > 0 && at >= st.Size // those of /proc have none
+	case e.isSocket():
+		return kernel.Finished(fd)
+	default:
+		return false
+	}
 }
 
 // fileWriter writes to a file by write(2). The file's own Write kills the process where that is its stdout and the
