@@ -22,10 +22,7 @@ func cancelledAt(t *testing.T, tr *penstock.Transfer, side penstock.Side) (rep p
 	ctx, cancel := context.WithCancelCause(background)
 	defer cancel(nil)
 	_, err = promptly(t, func() (int, error) {
-		go func() {
-			stalled(t, tr, side)
-			cancel(errGone)
-		}()
+		whenStalled(t, tr, side, func() { cancel(errGone) })
 		rep, err = tr.Run(ctx)
 		return 0, err
 	})
@@ -93,11 +90,10 @@ func TestAFullSocketThatBlocksIsWaitedForBeforeItIsWritten(t *testing.T) {
 			fills(t, dst)
 			src, w := fifo(t)
 			tr := penstock.NewTransfer(dst, src, by.opts...)
-			go func() {
-				stalled(t, tr, penstock.SideSource)
+			whenStalled(t, tr, penstock.SideSource, func() {
 				w.Write(data)
 				w.Close()
-			}()
+			})
 			rep, err := cancelledAt(t, tr, penstock.SideSink)
 			accounted(t, data, rep, failedAt(t, err, penstock.SideSink, 0, errGone))
 			far.Close()
@@ -241,11 +237,10 @@ func TestAFileThatBecameNonBlockingLaterIsWaitedFor(t *testing.T) {
 			late(t, src)
 			var got bytes.Buffer
 			tr := penstock.NewTransfer(&got, src, by.opts...)
-			go func() {
-				stalled(t, tr, penstock.SideSource)
+			whenStalled(t, tr, penstock.SideSource, func() {
 				w.Write(data)
 				w.Close()
-			}()
+			})
 			if _, err := tr.Run(background); err != nil || !bytes.Equal(got.Bytes(), data) {
 				t.Errorf("%d bytes of %d, or others: %v", got.Len(), len(data), err)
 			}

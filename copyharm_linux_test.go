@@ -49,16 +49,30 @@ func TestWhatAPanickedTransferLeftInAPipeIsNobodysElse(t *testing.T) {
 	if _, err := io.Copy(io.Discard, src); err != nil {
 		t.Error(err)
 	}
-	for range 3 {
-		dst, got := opened(t, termini()[0])
-		if _, err := penstock.Copy(background, dst, tcpSource(t, other), penstock.WithPool(pool)); err != nil {
-			t.Error(err)
-		}
+	var o outputs // two, so that it takes as many pipes
+	o.add(opened(t, termini()[0]))
+	o.add(opened(t, termini()[0]))
+	if _, err := o.transfer(tcpSource(t, other), penstock.WithPool(pool)).Run(background); err != nil {
+		t.Error(err)
+	}
+	for _, got := range o.got {
 		if b := got(); !bytes.Equal(b, other) {
 			t.Errorf("another transfer delivered %d bytes of %d, with SECRET: %v",
 				len(b), len(other), bytes.Contains(b, []byte("SECRET")))
 		}
 	}
+}
+
+// whenStalled does something when a transfer waits for a side.
+func whenStalled(t *testing.T, tr *penstock.Transfer, side penstock.Side, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		stalled(t, tr, side)
+		do()
+	}()
+	t.Cleanup(func() { <-done })
 }
 
 // fills writes to a sink until it takes no more.
@@ -68,10 +82,7 @@ func fills(t *testing.T, w io.Writer) {
 	defer cancel(nil)
 	tr := penstock.NewTransfer(w, forever{}, penstock.WithoutSplice())
 	_, err := promptly(t, func() (int, error) {
-		go func() {
-			stalled(t, tr, penstock.SideSink)
-			cancel(errGone)
-		}()
+		whenStalled(t, tr, penstock.SideSink, func() { cancel(errGone) })
 		_, err := tr.Run(ctx)
 		return 0, err
 	})
@@ -183,10 +194,7 @@ func TestAHeaderInFlightIsNotTheCallersMemory(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(background)
 	defer cancel(nil)
 	tr := penstock.NewTransfer(io.Discard, strings.NewReader("x"), penstock.WithHeader(header), penstock.WithRate(2))
-	go func() {
-		stalled(t, tr, penstock.SidePipe) // the rate
-		cancel(errGone)
-	}()
+	whenStalled(t, tr, penstock.SidePipe, func() { cancel(errGone) }) // the rate
 	rep, err := tr.Run(ctx)
 	var op *penstock.OpError
 	if !errors.As(err, &op) || op.InFlight == nil {
@@ -221,10 +229,7 @@ func TestAReadLeftBehindCountsForALimitedReader(t *testing.T) {
 				defer cancel(nil)
 				var got bytes.Buffer
 				tr := penstock.NewTransfer(&got, src)
-				go func() {
-					stalled(t, tr, penstock.SideSource)
-					cancel(errGone)
-				}()
+				whenStalled(t, tr, penstock.SideSource, func() { cancel(errGone) })
 				_, err := tr.Run(ctx)
 				op := failedAt(t, err, penstock.SideSource, 0, errGone)
 				var opts []penstock.Option
