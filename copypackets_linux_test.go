@@ -18,13 +18,17 @@ func packetsIn(t *testing.T, each ...[]byte) *os.File {
 		t.Skip(err)
 	}
 	r, w := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
-	t.Cleanup(func() { r.Close() })
-	for _, b := range each {
-		if _, err := w.Write(b); err != nil {
-			t.Fatal(err)
+	fed := make(chan struct{})
+	go func() { // a user without a pipe budget has two slots
+		defer close(fed)
+		defer w.Close()
+		for _, b := range each {
+			if _, err := w.Write(b); err != nil {
+				t.Errorf("feeding the source: %v", err)
+			}
 		}
-	}
-	w.Close()
+	}()
+	t.Cleanup(func() { r.Close(); <-fed })
 	return r
 }
 
