@@ -50,10 +50,9 @@ type steps struct {
 const (
 	largePipe = 1 << 20 // a socket's slot may hold one byte: slots are what counts
 
-	bulkChunk  = 4 << 10 // from here on splice is no dearer, by measurement, and the cheaper the larger
-	smallChunk = 4 << 10 // and below it is no better than a copy, and needs a pipe
-	fewChunks  = 8       // so many of them in a row, and the stream is no bulk
-	notNow     = 64      // large chunks before a pipe is asked for again that was not to be had
+	bulkChunk = 4 << 10 // from here on splice is no dearer than a copy, by measurement, and the cheaper the larger
+	fewChunks = 8       // so many smaller ones in a row, and the stream is no bulk
+	notNow    = 64      // bulk chunks before a pipe is asked for again that was not to be had
 )
 
 // with does something with an edge's descriptor, again and again until it says that it is done, waiting in between in
@@ -246,7 +245,7 @@ func (c *carriage) load() bool {
 func (c *carriage) judge(n int) {
 	if c.held > 0 {
 		c.nowBy(c.splicePath())
-		if n >= smallChunk || !c.in.isSocket() {
+		if n >= bulkChunk || !c.in.isSocket() {
 			c.few = 0
 		} else if c.few++; c.few >= fewChunks {
 			c.bulk, c.few = false, 0

@@ -269,9 +269,8 @@ func (c *carriage) direct() (done bool, err error) {
 			if err != nil {
 				return true, err
 			}
-		case total == 0 && refusal(err):
+		case total == 0 && out.refuse(err):
 			c.t.now.Store(before)
-			out.refused, in.refused = out.what+" refused splice: "+err.Error(), ""
 			return false, nil
 		case errors.Is(err, errSourceClosed), out.isFIFO() && err != syscall.EPIPE && !errors.Is(err, errSinkClosed):
 			return true, c.opError(SideSource, closedFile(c.src, err)) // all a FIFO says of itself is EPIPE

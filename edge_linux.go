@@ -142,7 +142,7 @@ func (e *edge) unblock(sink bool) {
 		}
 		f := os.NewFile(uintptr(own), e.what)
 		raw, err := f.SyscallConn()
-		if err != nil || !kernel.Pollable(own) {
+		if err != nil {
 			f.Close()
 			return
 		}

@@ -129,18 +129,23 @@ func arrived(n int, err error, fd int) error {
 	return nil
 }
 
+// between moves or duplicates the byte of a pipe into another, and returns the end that it came from, and both of the
+// one where it has arrived.
+func (b *workbench) between(call func(dst, src, n int) (int, error)) (src, r, w int, err error) {
+	if src, err = b.filled(); err != nil {
+		return
+	}
+	if r, w, err = b.pipe(); err != nil {
+		return
+	}
+	n, err := call(w, src, 1)
+	return src, r, w, arrived(n, err, r)
+}
+
 // trySplice moves from pipe to pipe, and on to what is no pipe; where there is no /dev/null the first will do.
 func trySplice(b *workbench) error {
-	src, err := b.filled()
+	_, r, w, err := b.between(kernel.Splice)
 	if err != nil {
-		return err
-	}
-	r, w, err := b.pipe()
-	if err != nil {
-		return err
-	}
-	n, err := kernel.Splice(w, src, 1)
-	if err := arrived(n, err, r); err != nil {
 		return err
 	}
 	null, err := unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -151,23 +156,16 @@ func trySplice(b *workbench) error {
 	if _, err := kernel.Write(w, []byte{probeByte}); err != nil {
 		return nil
 	}
-	if n, err = kernel.Splice(null, r, 1); err == nil && n != 1 {
+	n, err := kernel.Splice(null, r, 1)
+	if err == nil && n != 1 {
 		err = errNotArrived
 	}
 	return err
 }
 
 func tryTee(b *workbench) error {
-	src, err := b.filled()
+	src, _, _, err := b.between(kernel.Tee)
 	if err != nil {
-		return err
-	}
-	r, w, err := b.pipe()
-	if err != nil {
-		return err
-	}
-	n, err := kernel.Tee(w, src, 1)
-	if err := arrived(n, err, r); err != nil {
 		return err
 	}
 	return arrived(1, nil, src) // it has consumed nothing

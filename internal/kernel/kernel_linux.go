@@ -243,21 +243,6 @@ func Writev(fd int, iov [][]byte) (int, error) {
 	}
 }
 
-// Pollable tells whether a descriptor is non-blocking and of a kind that makes one wait: no regular file.
-func Pollable(fd int) bool {
-	var st unix.Stat_t
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	if err != nil || flags&unix.O_NONBLOCK == 0 || unix.Fstat(fd, &st) != nil {
-		return false
-	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR:
-		return true
-	default:
-		return false
-	}
-}
-
 // Dup returns another descriptor of the same description, close-on-exec, and none of the standard ones: what fails at
 // those with EPIPE ends a Go process.
 func Dup(fd int) (int, error) {
