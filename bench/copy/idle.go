@@ -32,29 +32,18 @@ type footprint struct{ descriptors, resident, slab int }
 
 func directIdle(c *cast) ([]float64, error) {
 	s := c.spec
-	servers, err := c.start("servers")
+	if _, err := c.brief(&s, "servers"); err != nil {
+		return nil, err
+	}
+	copier, err := c.brief(&s, "copier")
 	if err != nil {
-		return nil, err
-	}
-	if err := servers.Ask(s, &s); err != nil {
-		return nil, err
-	}
-	copier, err := c.start("copier")
-	if err != nil {
-		return nil, err
-	}
-	if err := copier.Ask(s, &s); err != nil {
 		return nil, err
 	}
 	before, err := settled(copier, s.For)
 	if err != nil {
 		return nil, err
 	}
-	clients, err := c.start("clients")
-	if err != nil {
-		return nil, err
-	}
-	if err := clients.Ask(s, &s); err != nil {
+	if _, err := c.brief(&s, "clients"); err != nil {
 		return nil, err
 	}
 	after, err := settled(copier, s.For)

@@ -160,6 +160,15 @@ func (c *cast) start(name string, files ...*os.File) (*role.Process, error) {
 	return p, nil
 }
 
+// brief starts a process and tells it the spec, which comes back with what the process has added: its addresses.
+func (c *cast) brief(s *spec, name string, files ...*os.File) (*role.Process, error) {
+	p, err := c.start(name, files...)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Ask(*s, s)
+}
+
 // playRole runs the role that this process was started for.
 func playRole(name string) error {
 	sort, part, _ := strings.Cut(name, "/")

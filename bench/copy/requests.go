@@ -34,11 +34,8 @@ type served struct {
 
 func directRequests(c *cast) ([]float64, error) {
 	s := c.spec
-	copier, err := c.start("copier")
+	copier, err := c.brief(&s, "copier")
 	if err != nil {
-		return nil, err
-	}
-	if err := copier.Ask(s, &s); err != nil {
 		return nil, err
 	}
 	client, err := c.start("client")

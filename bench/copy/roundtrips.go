@@ -26,18 +26,11 @@ type spent struct{ CPU time.Duration }
 
 func directRoundTrips(c *cast) ([]float64, error) {
 	s := c.spec
-	server, err := c.start("server")
+	if _, err := c.brief(&s, "server"); err != nil {
+		return nil, err
+	}
+	copier, err := c.brief(&s, "copier")
 	if err != nil {
-		return nil, err
-	}
-	if err := server.Ask(s, &s); err != nil {
-		return nil, err
-	}
-	copier, err := c.start("copier")
-	if err != nil {
-		return nil, err
-	}
-	if err := copier.Ask(s, &s); err != nil {
 		return nil, err
 	}
 	client, err := c.start("client")
