@@ -13,27 +13,36 @@ import (
 // chunk is one pipe holding a run of the stream. Its bytes never change; its pipe does when it moves to memory, is
 // taken by the last viewer, or is given up.
 type chunk struct {
-	off  int64 // of its first byte in the stream
-	n    int
-	join bool // a viewer may begin here
+	seq     uint64
+	off     int64 // of its first byte in the stream
+	n       int
+	at      int64  // when it was published, by clock
+	scanned bool   // the stream has shown where it may be joined
+	clean   bool   // it begins with a unit of the stream: who stops before it has had whole ones
+	join    bool   // a viewer may begin here,
+	header  []byte // behind this
 
-	claims int // viewers that have not taken it yet; guarded by Hub.mu
+	// Guarded by Hub.mu.
+	claims int  // viewers that have not taken it yet, and the fast loop while that serves it
+	kept   bool // for viewers to come
+	gone   bool // its last reader has it: nobody may claim it any more
 
 	// mu is held while the pipe is teed, moved or taken. Never while waiting for anything, and never together with
 	// Hub.mu.
 	mu   sync.Mutex
 	pipe penstock.Conduit // nil once taken or given up
+	twin *penstock.Pipe   // its bytes in memory as well, for sinks that are written to; nil before the first
 	err  error            // why the bytes were lost; not expected of any kernel
 	why  string           // why it is in memory; empty for a kernel pipe
 }
 
-// capacity is how much may be read into the chunk. A kernel pipe says itself when it has no slot left, and a socket's
-// slots may hold several pages each: it is filled with whatever goes in.
-func (c *chunk) capacity() int {
-	if _, ok := c.pipe.(*penstock.KernelPipe); ok {
+// capacity is how much may be read into a pipe. A kernel pipe says itself when it has no slot left, and a socket's slots
+// may hold several pages each: it is filled with whatever goes in.
+func capacity(p penstock.Conduit) int {
+	if _, ok := p.(*penstock.KernelPipe); ok {
 		return math.MaxInt32
 	}
-	return c.pipe.Cap()
+	return p.Cap()
 }
 
 // cost is what the chunk counts for against the ring's bound: what it holds, but no less than a page for holding it at
@@ -49,12 +58,29 @@ func (c *chunk) take() (penstock.Conduit, error) {
 	return p, c.err
 }
 
-// toMemoryLocked moves the bytes from a kernel pipe to pages and returns the pipe, empty, for the pool. It returns nil
-// if there is nothing to move. Precondition: c.mu is held.
+// giveUp recycles what is left of the chunk.
+func (c *chunk) giveUp(h *Hub) {
+	c.mu.Lock()
+	p, twin := c.pipe, c.twin
+	c.pipe, c.twin = nil, nil
+	c.mu.Unlock()
+	h.giveUp(p)
+	if twin != nil {
+		twin.Close()
+	}
+}
+
+// toMemoryLocked moves the bytes from a kernel pipe to pages and returns the pipe for the pool. It returns nil if there
+// is nothing to move. Precondition: c.mu is held.
 func (c *chunk) toMemoryLocked(arena *penstock.Arena, why string) *penstock.KernelPipe {
 	kp, ok := c.pipe.(*penstock.KernelPipe)
 	if !ok {
 		return nil
+	}
+	c.why = why
+	if c.twin != nil {
+		c.pipe, c.twin = c.twin, nil
+		return kp
 	}
 	mem := arena.NewPipe(c.n/penstock.DefaultPageSize + 2)
 	for moved := 0; moved < c.n; {
@@ -69,35 +95,24 @@ func (c *chunk) toMemoryLocked(arena *penstock.Arena, why string) *penstock.Kern
 			break
 		}
 	}
-	c.pipe, c.why = mem, why
+	c.pipe = mem
 	return kp
 }
 
-// ring is the chunks that somebody may still claim, oldest first, by sequence number.
-type ring struct {
-	chunks []*chunk
-	first  uint64 // sequence number of chunks[0]
-}
-
-// next is the sequence number of the chunk to come.
-func (r *ring) next() uint64 { return r.first + uint64(len(r.chunks)) }
-
-// at returns the chunk of that number. Precondition: seq >= first.
-func (r *ring) at(seq uint64) *chunk {
-	if i := seq - r.first; i < uint64(len(r.chunks)) {
-		return r.chunks[i]
+// forWritersLocked returns a pipe to tee from for a sink that is written to and not spliced into: with the bytes in
+// memory, once for all of these. It is the chunk's own where that cannot be done. Precondition: c.mu is held.
+func (c *chunk) forWritersLocked(arena *penstock.Arena) penstock.Conduit {
+	kp, ok := c.pipe.(*penstock.KernelPipe)
+	if !ok {
+		return c.pipe
 	}
-	return nil
-}
-
-func (r *ring) push(c *chunk) { r.chunks = append(r.chunks, c) }
-
-// trim drops chunks without claims from the old end.
-func (r *ring) trim() {
-	i := 0
-	for i < len(r.chunks) && r.chunks[i].claims == 0 {
-		r.chunks[i] = nil
-		i++
+	if c.twin == nil {
+		twin := arena.NewPipe(2 * (c.n/penstock.DefaultPageSize + 1))
+		if n, err := penstock.Tee(context.Background(), twin, kp, c.n, penstock.NonBlock); n < c.n || err != nil {
+			twin.Close()
+			return c.pipe
+		}
+		c.twin = twin
 	}
-	r.chunks, r.first = r.chunks[i:], r.first+uint64(i)
+	return c.twin
 }

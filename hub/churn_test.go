@@ -135,7 +135,7 @@ func TestTheRingsBoundIsOfMemory(t *testing.T) {
 		for i := range one {
 			one[i] = "x"
 		}
-		if _, err := h.Publish(t.Context(), penstock.SourceOf(&pieces{one})); err != nil {
+		if _, err := h.Publish(t.Context(), penstock.SourceOf(&pieces{one}), hub.PublishConfig{}); err != nil {
 			t.Fatal(err)
 		}
 		h.End()
@@ -184,7 +184,7 @@ func TestAViewerThatStallsBehindTheEndIsCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Publish(t.Context(), penstock.SourceOf(bytes.NewReader([]byte("never taken")))); err != nil {
+		if _, err := h.Publish(t.Context(), penstock.SourceOf(bytes.NewReader([]byte("never taken"))), hub.PublishConfig{}); err != nil {
 			t.Fatal(err)
 		}
 		h.End()

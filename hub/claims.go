@@ -1,38 +1,68 @@
 package hub
 
-import "github.com/penstock-io/penstock"
+import (
+	"time"
 
-// Who holds what. A viewer claims every chunk from its place on; the hub parks it when there is none.
+	"github.com/penstock-io/penstock"
+)
 
-// next returns the chunk at v's place and whether v's is the last claim on it: nobody can claim it anew, so it stays
-// the last. If there is none, v is parked and the caller does not own it any more; or the stream has ended. The error
-// is v's reason to leave, or ErrEnded.
-func (h *Hub) next(v *Viewer) (c *chunk, last bool, err error) {
+// Who holds what. Viewers in step hold nothing: the hub parks them, and the fast loop claims each chunk for them all. A
+// viewer that is behind claims every chunk from its place on, or stands in the archive and claims none.
+
+// turn is what a viewer that is behind does next.
+type turn struct {
+	c       *chunk // load it
+	last    bool   // nobody else needs it, nor can come to
+	archive bool   // read the archive
+	err     error  // leave; ErrEnded is the end of the stream
+} // the zero turn: it has been parked, and is the caller's no more
+
+// next finds out what v does next. If it is parked its pipe goes back.
+func (h *Hub) next(v *Viewer) turn {
 	h.mu.Lock()
-	if v.cause != nil {
-		h.mu.Unlock()
-		return nil, false, v.cause
-	}
-	c = h.ring.at(v.seq)
-	if c == nil && !h.ended {
-		p := h.leaveSpareLocked(v)
-		h.parkLocked(v)
-		h.mu.Unlock()
-		h.giveUp(p)
-		return nil, false, nil
-	}
-	if c != nil {
-		last = c.claims == 1
-	} else {
-		err = ErrEnded
-	}
+	t, p, free := h.nextLocked(v)
 	h.mu.Unlock()
-	return c, last, err
+	h.giveUp(p)
+	h.giveUpChunks(free)
+	return t
+}
+
+func (h *Hub) nextLocked(v *Viewer) (t turn, p penstock.Conduit, free []*chunk) {
+	if v.cause != nil {
+		return turn{err: v.cause}, nil, nil
+	}
+	if !v.holding && !h.rejoinLocked(v) {
+		return turn{archive: true}, nil, nil
+	}
+	h.landLocked(v)
+	c := h.ring.at(v.seq)
+	for c != nil && !v.joined && !c.join { // not here
+		if h.passedLocked(v, c) {
+			free = append(free, c)
+		}
+		c = h.ring.at(v.seq)
+	}
+	switch {
+	case c != nil:
+		v.busy = true
+		t.c = c
+		if c.claims == 1 && !c.kept {
+			t.last, c.gone = true, true
+		}
+	case h.ended:
+		t.err = ErrEnded
+	default:
+		p, v.own = v.own, nil
+		h.catchUpLocked(v)
+		h.parkLocked(v)
+	}
+	return t, p, free
 }
 
 // parkLocked makes v the hub's, in step.
 func (h *Hub) parkLocked(v *Viewer) {
-	v.parked = len(h.parked)
+	v.place = parked
+	v.index = len(h.parked)
 	h.parked = append(h.parked, v)
 }
 
@@ -42,53 +72,84 @@ func (h *Hub) takeParkedLocked(storage []*Viewer) []*Viewer {
 	batch := h.parked
 	h.parked = storage[:0]
 	for _, v := range batch {
-		v.parked = -1
+		v.place = served
 	}
 	return batch
 }
 
 // unparkLocked makes v the caller's.
 func (h *Hub) unparkLocked(v *Viewer) {
-	last := h.parked[len(h.parked)-1]
-	h.parked[v.parked], last.parked = last, v.parked
-	h.parked[len(h.parked)-1] = nil
-	h.parked = h.parked[:len(h.parked)-1]
-	v.parked = -1
+	h.parked = without(h.parked, v)
+	v.place = served
 }
 
-// leaveSpareLocked takes from v, which is in step, its own pipe, empty now, keeps the roomier of that and the spare for
-// the next viewer, and returns the other.
-func (h *Hub) leaveSpareLocked(v *Viewer) penstock.Conduit {
-	p := v.own
-	v.own = nil
-	if p != nil && (h.spare == nil || p.Cap() > h.spare.Cap()) {
-		p, h.spare = h.spare, p
+// without takes v out of the list that has it at v.index.
+func without(list []*Viewer, v *Viewer) []*Viewer {
+	last := list[len(list)-1]
+	list[v.index], last.index = last, v.index
+	list[len(list)-1] = nil
+	return list[:len(list)-1]
+}
+
+// fallBehindLocked notes that v, which is the caller's, is not in step any more, and has its place at seq; it claims what
+// is there from seq on.
+func (h *Hub) fallBehindLocked(v *Viewer, seq uint64) {
+	v.place = behind
+	v.index = len(h.behind)
+	h.behind = append(h.behind, v)
+	v.since, v.lastMoved = clock(), time.Time{}
+	if !v.begun.Load() {
+		v.at.Store(h.offsetLocked(seq))
 	}
-	return p
+	h.claimLocked(v, seq)
+	h.patrolLocked()
 }
 
-// takeSpare returns the spare pipe, which is empty, or nil.
-func (h *Hub) takeSpare() penstock.Conduit {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := h.spare
-	h.spare = nil
-	return p
+// catchUpLocked undoes fallBehindLocked for v, which has everything.
+func (h *Hub) catchUpLocked(v *Viewer) {
+	h.behind = without(h.behind, v)
+	v.place, v.since = served, 0
+	if v.holding {
+		v.holding = false
+		h.holders--
+	}
 }
 
-// passed gives up v's claim on c, the chunk at its place, which it has taken or teed.
-func (h *Hub) passed(v *Viewer, c *chunk) {
+// claimLocked gives v claims on all chunks from seq on, those to come included.
+func (h *Hub) claimLocked(v *Viewer, seq uint64) {
+	v.seq, v.holding = seq, true
+	h.holders++
+	for ; seq < h.ring.next(); seq++ {
+		c := h.ring.at(seq)
+		if c.claims == 0 {
+			h.claimed++
+		}
+		c.claims++
+	}
+}
+
+// passed notes that v has taken or teed so much of c, the chunk at its place.
+func (h *Hub) passed(v *Viewer, c *chunk, loaded int) {
 	h.mu.Lock()
+	v.busy = false
 	if !v.holding { // cut meanwhile
 		h.mu.Unlock()
 		return
 	}
-	v.seq++
-	gone := h.dropClaimLocked(c)
+	v.loaded = loaded
+	gone := loaded == c.n && h.passedLocked(v, c)
 	h.mu.Unlock()
 	if gone {
-		h.giveUpChunks(c)
+		c.giveUp(h)
 	}
+}
+
+// passedLocked gives up v's claim on c, the chunk at its place, and tells whether c is nobody's now.
+func (h *Hub) passedLocked(v *Viewer, c *chunk) bool {
+	v.seq, v.loaded = v.seq+1, 0
+	gone := h.dropClaimLocked(c)
+	h.landLocked(v)
+	return gone
 }
 
 // unclaimLocked gives up all of v's claims and returns the chunks that are nobody's now.
@@ -98,12 +159,15 @@ func (h *Hub) unclaimLocked(v *Viewer) (free []*chunk) {
 	}
 	v.holding = false
 	h.holders--
-	for c := h.ring.at(v.seq); c != nil; c = h.ring.at(v.seq) {
-		v.seq++
-		if h.dropClaimLocked(c) {
+	for ; v.seq < h.ring.next(); v.seq++ {
+		if v.skipTo != 0 && v.seq >= v.skipFrom && v.seq < v.skipTo {
+			continue // given up before
+		}
+		if c := h.ring.at(v.seq); h.dropClaimLocked(c) {
 			free = append(free, c)
 		}
 	}
+	v.skipFrom, v.skipTo = 0, 0
 	return free
 }
 
@@ -113,9 +177,69 @@ func (h *Hub) dropClaimLocked(c *chunk) bool {
 	if c.claims > 0 {
 		return false
 	}
-	h.bytes -= c.cost()
 	h.claimed--
+	h.room.Signal()
+	return h.dropLocked(c)
+}
+
+// dropLocked lets c go if nobody has a claim on it, and it is not kept.
+func (h *Hub) dropLocked(c *chunk) bool {
+	if c.claims > 0 || c.kept {
+		return false
+	}
+	h.bytes -= c.cost()
+	h.cfg.Budget.refund(c.cost())
+	c.gone = true
 	h.ring.trim()
 	h.room.Signal()
 	return true
+}
+
+// keepLocked notes that c was published, and keeps what a viewer to come needs for a fast start: the chunks since the
+// newest join point, if they are not too many. A stream that may be joined anywhere keeps nothing.
+func (h *Hub) keepLocked(c *chunk) (free []*chunk) {
+	if !c.scanned || c.join {
+		free = h.forgetBacklogLocked()
+		h.tables = c.header
+	}
+	if c.scanned && c.join {
+		h.backlog, h.keeps = c.seq, h.cfg.FastStart > 0
+	}
+	if !h.keeps {
+		return free
+	}
+	if h.keptSize += c.cost(); h.keptSize > h.cfg.FastStart {
+		h.keptSize -= c.cost()
+		return append(free, h.forgetBacklogLocked()...)
+	}
+	c.kept = true
+	return free
+}
+
+// forgetBacklogLocked keeps nothing any more, and returns the chunks that are nobody's now.
+func (h *Hub) forgetBacklogLocked() (free []*chunk) {
+	if !h.keeps {
+		return nil
+	}
+	h.keeps, h.keptSize = false, 0
+	for seq := h.backlog; seq < h.ring.next(); seq++ {
+		c := h.ring.at(seq)
+		if c == nil || !c.kept {
+			continue
+		}
+		c.kept = false
+		if h.dropLocked(c) {
+			free = append(free, c)
+		}
+	}
+	return free
+}
+
+// oldestClaimLocked returns the number of the oldest chunk that somebody has a claim on.
+func (h *Hub) oldestClaimLocked() uint64 {
+	seq := h.ring.first
+	for c := h.ring.at(seq); c != nil && c.claims == 0; c = h.ring.at(seq) {
+		seq++
+	}
+	return seq
 }

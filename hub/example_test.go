@@ -19,7 +19,7 @@ func Example() {
 			return
 		}
 	}
-	n, err := h.Publish(context.Background(), penstock.SourceOf(strings.NewReader("live from the reservoir")))
+	n, err := h.Publish(context.Background(), penstock.SourceOf(strings.NewReader("live from the reservoir")), hub.PublishConfig{})
 	h.End()
 	h.Wait()
 	fmt.Println(n, err)

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,18 +10,11 @@ import (
 	"github.com/penstock-io/penstock"
 )
 
-// Policy says what becomes of a viewer that does not keep up.
-type Policy uint8
-
+// The defaults of a Config.
 const (
-	// Disconnect cuts a viewer that falls off the ring, with ErrTooSlow. Nobody waits for it.
-	Disconnect Policy = iota
-	// Block makes the publisher wait for it: everybody gets everything.
-	Block
+	DefaultRing      = 64 << 20 // bytes of stream that a viewer may be behind
+	DefaultFastStart = 8 << 20  // bytes that are kept for viewers to come
 )
-
-// DefaultRing is how many bytes of stream a viewer may be behind where Config does not say.
-const DefaultRing = 64 << 20
 
 // The sizes of things.
 const (
@@ -32,23 +26,29 @@ const (
 	blockWindow  = 2       // chunks that a publisher runs ahead of the slowest viewer, if that may block it
 )
 
-// patience is how long, after the end of the stream, a viewer that may be disconnected can take nothing at all.
+// patience is how long, after the end of the stream, a viewer that nobody waits for can take nothing at all.
 const patience = 10 * time.Second
 
 // Errors that viewers leave with, and that Publish and Attach return.
 var (
-	ErrTooSlow    = errors.New("too slow: fell off the ring")
-	ErrStalled    = errors.New("stalled: took nothing after the end of the stream")
+	ErrTooSlow    = errors.New("too slow: too far behind the stream")
+	ErrStalled    = errors.New("stalled: took nothing for too long")
 	ErrEnded      = errors.New("the stream has ended")
 	ErrPublishing = errors.New("the stream has a publisher already")
+	ErrTakenOver  = errors.New("another publisher has taken the stream over")
 )
 
 // Config is what a hub is made with. The zero Config is ready for use.
 type Config struct {
-	Ring     int64          // bytes that a viewer may be behind; 0 is DefaultRing
-	OnSlow   Policy         // for viewers that do not choose their own
-	NoSplice bool           // memory pipes only
-	Pool     *penstock.Pool // of kernel pipes; nil is one of the hub's own
+	Ring      int64          // bytes that a viewer may be behind in the ring; 0 is DefaultRing
+	FastStart int64          // bytes kept since the newest join point; 0 is DefaultFastStart, negative none
+	OnSlow    Policy         // for viewers that do not choose their own; 0 is Disconnect
+	Limits    Limits         // likewise
+	Archive   Archive        // where the stream's past can be read; nil is nowhere
+	NoSplice  bool           // memory pipes only
+	Pool      *penstock.Pool // of kernel pipes; nil is one of the hub's own
+	Budget    *Budget        // shared with other hubs; nil is none
+	Loops     int            // fast loops that serve many viewers at once; 0 is one per processor
 }
 
 // Hub is one stream: at most one publisher at a time, any number of viewers. All methods may be called from any
@@ -57,31 +57,54 @@ type Hub struct {
 	cfg   Config
 	pool  *penstock.Pool // nil: memory pipes only
 	arena penstock.Arena
+	loops []loop // the publisher's
+	ways  ways
 
-	in  atomic.Int64 // bytes published
-	out atomic.Int64 // bytes delivered to viewers that have left
+	in    atomic.Int64 // bytes published
+	calls atomic.Int64 // of the intake: reads
+	way   atomic.Pointer[way]
 
-	intake atomic.Pointer[way] // the way in
+	mu       sync.Mutex
+	room     sync.Cond // the ring has become shorter, or the hub ended: the publisher waits here
+	archived sync.Cond // the archive has more: viewers that catch up wait here
+	left     sync.Cond // a viewer has left
+	vacant   sync.Cond // the publisher has left
+	ring     ring
+	bytes    int64  // in the ring: chunks that are claimed, or kept
+	claimed  int    // chunks in the ring that are claimed
+	memory   uint64 // chunks before this number are in memory, or gone
+	size     int    // of the next chunk's pipe
+	narrow   int    // small runs in a row
 
-	mu      sync.Mutex
-	room    sync.Cond // the ring has become shorter, or the hub ended: the publisher waits here
-	left    sync.Cond // a viewer has left
-	ring    ring
-	bytes   int64  // in the ring: claimed chunks
-	claimed int    // chunks in the ring that are claimed
-	memory  uint64 // chunks before this number are in memory, or gone
-	size    int    // of the next chunk's pipe
-	narrow  int    // small runs in a row
+	viewers map[*Viewer]struct{}
+	parked  []*Viewer // in step: the next chunk is theirs
+	behind  []*Viewer // not in step; of these, holders have claims
+	holders int
+	batch   []*Viewer   // storage: parked as it was before the last chunk, for the next
+	tight   Limits      // no viewer's are tighter
+	patrol  *time.Timer // looks after limits in time; nil while nobody needs it
 
-	viewers    map[*Viewer]struct{}
-	holders    int       // viewers that hold claims: all but those that were cut and have not left yet
-	parked     []*Viewer // in step: the next chunk is theirs
-	batch      []*Viewer // storage: parked as it was before the last chunk, for the next
-	spare      penstock.Conduit
+	timeline timeline
+
+	backlog  uint64 // the newest join point's chunk
+	keeps    bool   // chunks from backlog on are kept for viewers to come
+	keptSize int64
+	tables   []byte // of the newest join point
+
+	recorder *Viewer       // whose sink is the archive
+	archive  atomic.Uint64 // how often that has grown
+	waiting  atomic.Int32  // viewers for it to grow
+
 	carried    *Viewer // see carry.go
 	carrying   bool
-	publishing bool
+	publishing *publication // nil: nobody is
+	epochs     int
 	ended      bool
+
+	out           int64 // bytes delivered to viewers that have left
+	past          tally // of viewers that have left
+	skippedBefore int64
+	reasons       reasons
 }
 
 // New returns a hub without a publisher and without viewers.
@@ -89,21 +112,32 @@ func New(cfg Config) *Hub {
 	if cfg.Ring <= 0 {
 		cfg.Ring = DefaultRing
 	}
+	if cfg.FastStart == 0 {
+		cfg.FastStart = DefaultFastStart
+	}
+	cfg.FastStart = min(cfg.FastStart, cfg.Ring/2)
+	if cfg.OnSlow == Inherit {
+		cfg.OnSlow = Disconnect
+	}
+	if cfg.Loops <= 0 {
+		cfg.Loops = runtime.GOMAXPROCS(0)
+	}
 	h := &Hub{cfg: cfg, pool: cfg.Pool, size: smallChunk, viewers: make(map[*Viewer]struct{})}
+	h.loops = make([]loop, cfg.Loops)
 	if cfg.NoSplice {
 		h.pool = nil
 	} else if h.pool == nil {
 		h.pool = penstock.NewPool(0)
 	}
-	h.room.L, h.left.L = &h.mu, &h.mu
+	h.cfg.Budget.join()
+	h.room.L, h.archived.L, h.left.L, h.vacant.L = &h.mu, &h.mu, &h.mu, &h.mu
 	return h
 }
 
 // giveUpChunks recycles the pipes of chunks that are nobody's.
-func (h *Hub) giveUpChunks(free ...*chunk) {
+func (h *Hub) giveUpChunks(free []*chunk) {
 	for _, c := range free {
-		p, _ := c.take()
-		h.giveUp(p)
+		c.giveUp(h)
 	}
 }
 
@@ -117,39 +151,29 @@ func (h *Hub) giveUp(p penstock.Conduit) {
 	}
 }
 
-// End says that no publisher will come back: viewers get what the ring holds and then leave with a nil error. Nobody
-// waits for a viewer any more, so one that may be disconnected and takes nothing for 10 seconds leaves with ErrStalled.
-// A Publish in progress ends with its next run.
+// End says that no publisher will come back: viewers get what the ring and the archive hold and then leave with a nil
+// error. Nobody waits for a viewer any more, so one whose policy is not Block and that takes nothing for 10 seconds
+// leaves with ErrStalled. A Publish in progress ends with its next run.
 func (h *Hub) End() {
 	h.mu.Lock()
+	if h.ended {
+		h.mu.Unlock()
+		return
+	}
 	h.ended = true
+	free := h.forgetBacklogLocked()
 	batch := h.takeParkedLocked(nil)
+	for _, v := range batch {
+		h.fallBehindLocked(v, h.ring.next())
+	}
 	h.room.Broadcast()
+	h.archived.Broadcast()
+	h.patrolLocked()
 	h.tidyLocked()
 	h.mu.Unlock()
+	h.giveUpChunks(free)
 	for _, v := range batch {
 		go v.pump()
-	}
-	time.AfterFunc(patience, func() { h.cutStalled(nil) })
-}
-
-// cutStalled cuts the viewers that have taken nothing since before was noted, and comes back for the others.
-func (h *Hub) cutStalled(before map[*Viewer]int64) {
-	now := make(map[*Viewer]int64)
-	var stalled []*Viewer
-	h.mu.Lock()
-	for v := range h.viewers {
-		now[v] = v.sent.Load()
-		if last, known := before[v]; known && last == now[v] && v.policy == Disconnect {
-			stalled = append(stalled, v)
-		}
-	}
-	h.mu.Unlock()
-	for _, v := range stalled {
-		v.Leave(ErrStalled)
-	}
-	if len(now) > 0 {
-		time.AfterFunc(patience, func() { h.cutStalled(now) })
 	}
 }
 
@@ -177,9 +201,14 @@ func (h *Hub) Wait() {
 
 // tidyLocked gives back what a hub keeps for the next chunk, once it has ended and nobody is left.
 func (h *Hub) tidyLocked() {
-	if !h.ended || len(h.viewers) > 0 || h.publishing {
+	if !h.ended || len(h.viewers) > 0 || h.publishing != nil {
 		return
 	}
+	for i := range h.loops {
+		h.giveUp(h.loops[i].spare)
+		h.loops[i].spare = nil
+	}
+	h.cfg.Budget.leave()
 	h.arena.Close()
 	if h.cfg.Pool == nil && h.pool != nil {
 		h.pool.Close()

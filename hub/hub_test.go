@@ -144,7 +144,7 @@ func TestEveryViewerGetsEveryByte(t *testing.T) {
 					}
 					far.Close()
 				}()
-				n, err := h.Publish(t.Context(), penstock.SourceOf(near))
+				n, err := h.Publish(t.Context(), penstock.SourceOf(near), hub.PublishConfig{})
 				if err != nil || n != int64(len(want)) {
 					t.Errorf("published %d, %v", n, err)
 				}
@@ -178,7 +178,7 @@ func newPacer() *pacer {
 func publishing(h *hub.Hub, src penstock.Source) func() error {
 	done := make(chan error, 1)
 	go func() {
-		_, err := h.Publish(context.Background(), src)
+		_, err := h.Publish(context.Background(), src, hub.PublishConfig{})
 		done <- err
 	}()
 	return func() error { return <-done }
@@ -311,7 +311,7 @@ func TestStreamOutlivesItsPublisher(t *testing.T) {
 			p := newPacer()
 			p.pipe.Write([]byte(part))
 			p.pipe.CloseWrite()
-			if _, err := h.Publish(t.Context(), p.src); err != nil {
+			if _, err := h.Publish(t.Context(), p.src, hub.PublishConfig{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -362,7 +362,7 @@ func TestFailingSinkLeavesAloneAndSaysWhy(t *testing.T) {
 		want := offsets(5 << 20)
 		near, pub := tcpPair(t)
 		go func() { pub.Write(want); pub.Close() }()
-		if _, err := h.Publish(t.Context(), penstock.SourceOf(near)); err != nil {
+		if _, err := h.Publish(t.Context(), penstock.SourceOf(near), hub.PublishConfig{}); err != nil {
 			t.Error(err)
 		}
 		h.End()
@@ -382,7 +382,7 @@ func TestPublishIsCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			_, err := h.Publish(ctx, penstock.SourceOf(near))
+			_, err := h.Publish(ctx, penstock.SourceOf(near), hub.PublishConfig{})
 			done <- err
 		}()
 		why := errors.New("enough")
@@ -411,7 +411,7 @@ func TestACancelledPublisherLeavesItsViewersAlone(t *testing.T) {
 		}
 		done := make(chan published, 1)
 		go func() {
-			n, err := h.Publish(ctx, penstock.SourceOf(near))
+			n, err := h.Publish(ctx, penstock.SourceOf(near), hub.PublishConfig{})
 			done <- published{n, err}
 		}()
 		for last := int64(-1); h.Stats().BytesIn == 0 || h.Stats().BytesIn != last; time.Sleep(50 * time.Millisecond) {
@@ -483,7 +483,7 @@ func TestAHeaderBeforeAFullChunk(t *testing.T) {
 			got = append(got, receive(far))
 		}
 		const text = "sixteen in a run, and sixteen mor"
-		if _, err := h.Publish(t.Context(), &slotted{text[:32]}); err != nil {
+		if _, err := h.Publish(t.Context(), &slotted{text[:32]}, hub.PublishConfig{}); err != nil {
 			t.Fatal(err)
 		}
 		h.End()
@@ -506,7 +506,7 @@ func TestWithoutPipeBudgetEverythingStillArrives(t *testing.T) {
 	want := offsets(8 << 20)
 	near, pub := tcpPair(t)
 	go func() { pub.Write(want); pub.Close() }()
-	if _, err := h.Publish(t.Context(), penstock.SourceOf(near)); err != nil {
+	if _, err := h.Publish(t.Context(), penstock.SourceOf(near), hub.PublishConfig{}); err != nil {
 		t.Error(err)
 	}
 	h.End()

@@ -3,22 +3,59 @@ package hub
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/penstock-io/penstock"
 )
 
-// Joiner is a Source that knows where a viewer may begin. A stream from any other may be joined anywhere.
+// PublishConfig is how a publisher publishes. The zero PublishConfig is ready for use.
+type PublishConfig struct {
+	Name string // for reports
+
+	// TakeOver makes a present publisher end, with ErrTakenOver, instead of this one being refused. One whose source
+	// cannot be interrupted ends with its next bytes, and is waited for.
+	TakeOver bool
+
+	// Scan is called with the first bytes, whatever has arrived, and returns what finds the places in the stream where a
+	// viewer may begin; nil is everywhere. A source that is a Joiner knows that by itself. Looking costs one copy of what
+	// comes in.
+	Scan func(head []byte) Scanner
+}
+
+// Scanner finds in a stream the places where a viewer may begin. Package format has some.
+type Scanner interface {
+	// Scan looks at a run of the stream, valid during the call only, and returns offsets from its beginning, or -1:
+	// join is the newest join point in it; cut the first place where a viewer may stop, so that what it has had is
+	// whole units; and the bytes behind end are an unfinished unit, of less than 4 KiB, that is given again at the head
+	// of the next run.
+	Scan(run []byte) (join, cut, end int)
+
+	// Header returns what goes in front of the bytes from the newest join point on for who begins there. It is never
+	// changed; one that differs is another slice.
+	Header() []byte
+}
+
+// Joiner is a Source that knows where a viewer may begin. A stream from any other may be joined anywhere, unless there is
+// a Scanner for it.
 type Joiner interface {
 	// AtJoin tells whether the run last read begins at a join point.
 	AtJoin() bool
 }
 
+// publication is a publisher while it publishes: an epoch of the stream.
+type publication struct {
+	cfg    PublishConfig
+	cancel context.CancelCauseFunc
+}
+
 // Publish carries the source's bytes to the viewers until the source ends, and returns how many there were; it blocks
 // all that time. Its error is nil at the source's end, the context's cause if that was cancelled, ErrEnded after End,
-// or the source's own. The stream goes on with the next Publish; there can be one at a time. A source that cannot be
-// interrupted (see [penstock.InterruptReads]) sees the cancellation with its next bytes.
-func (h *Hub) Publish(ctx context.Context, src penstock.Source) (total int64, err error) {
-	if err := h.beginPublish(); err != nil {
+// ErrTakenOver, or the source's own. The stream goes on with the next Publish; there can be one at a time. A source that
+// cannot be interrupted (see [penstock.InterruptReads]) sees the cancellation with its next bytes.
+func (h *Hub) Publish(ctx context.Context, src penstock.Source, cfg PublishConfig) (total int64, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := h.beginPublish(ctx, &publication{cfg, cancel}); err != nil {
 		return 0, err
 	}
 	defer h.endPublish()
@@ -34,20 +71,14 @@ func (h *Hub) Publish(ctx context.Context, src penstock.Source) (total int64, er
 		}
 	}()
 
-	joiner, _ := src.(Joiner)
+	in := newIntake(h, src, cfg.Scan)
 	for {
 		if err := h.waitForRoom(ctx); err != nil {
+			total += h.publishAll(in.rest())
 			return total, err
 		}
-		c, n, err := h.read(src)
-		if n > 0 {
-			total += int64(n)
-			c.n, c.join = n, joiner == nil || joiner.AtJoin()
-			h.noteIntake(src, c)
-			h.publish(c)
-		} else {
-			h.giveUp(c.pipe)
-		}
+		run, err := in.read()
+		total += h.publishAll(run)
 		switch {
 		case err == nil:
 		case err == io.EOF:
@@ -60,13 +91,27 @@ func (h *Hub) Publish(ctx context.Context, src penstock.Source) (total int64, er
 	}
 }
 
-func (h *Hub) beginPublish() error {
+func (h *Hub) beginPublish(ctx context.Context, p *publication) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.publishing {
+	if h.publishing != nil && !p.cfg.TakeOver {
 		return ErrPublishing
 	}
-	h.publishing = true
+	stop := context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.vacant.Broadcast()
+	})
+	defer stop()
+	for h.publishing != nil {
+		h.publishing.cancel(ErrTakenOver)
+		h.vacant.Wait()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	h.publishing = p
+	h.epochs++
 	return nil
 }
 
@@ -74,11 +119,13 @@ func (h *Hub) endPublish() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.handOverLocked()
-	h.publishing = false
+	h.publishing = nil
+	h.vacant.Broadcast()
 	h.tidyLocked()
 }
 
-// waitForRoom waits until the ring may take another chunk, cutting who has fallen off it.
+// waitForRoom waits until the ring may take another chunk, and sees to it that no viewer is further behind than it may
+// be.
 func (h *Hub) waitForRoom(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,139 +136,100 @@ func (h *Hub) waitForRoom(ctx context.Context) error {
 		if h.ended {
 			return ErrEnded
 		}
-		if !h.fullLocked() {
+		full := h.fullLocked()
+		if !full && !h.lateLocked() {
 			return nil
 		}
-		cut, free := h.cutLocked()
-		if len(cut) == 0 {
-			if h.carried != nil {
-				h.carryLocked(ctx)
-			} else {
-				h.room.Wait()
-			}
+		m := h.policeLocked(clock(), h.bytes >= h.boundLocked())
+		if full && h.fullLocked() && h.bytes >= h.boundLocked() {
+			m.free = append(m.free, h.forgetBacklogLocked()...)
+		}
+		if !m.none() {
+			h.mu.Unlock()
+			m.carryOut(h)
+			h.mu.Lock()
 			continue
 		}
-		h.mu.Unlock()
-		for _, v := range cut {
-			v.sink.Interrupt()
+		switch {
+		case !h.fullLocked():
+			return nil
+		case h.carried != nil:
+			h.carryLocked(ctx)
+		default:
+			h.room.Wait()
 		}
-		h.giveUpChunks(free...)
-		h.mu.Lock()
 	}
 }
+
+// boundLocked returns how many bytes the ring may hold now.
+func (h *Hub) boundLocked() int64 { return h.cfg.Budget.bound(h.cfg.Ring) }
 
 // fullLocked tells whether the next chunk must wait. With Block the window is short: what everybody waits for is best
 // kept in the cache.
 func (h *Hub) fullLocked() bool {
-	if h.bytes >= h.cfg.Ring {
+	if h.bytes >= h.boundLocked() {
 		return true
 	}
 	return h.cfg.OnSlow == Block && h.claimed >= blockWindow
 }
 
-// cutLocked takes their claims from the viewers that hold the oldest chunk and may not block the publisher. It returns
-// those viewers, to be interrupted, and the chunks that are nobody's now.
-func (h *Hub) cutLocked() (cut []*Viewer, free []*chunk) {
-	if h.bytes < h.cfg.Ring {
-		return nil, nil
+// lateLocked tells whether somebody may be behind by more than the tightest of limits.
+func (h *Hub) lateLocked() bool {
+	if len(h.behind) == 0 || h.tight.Bytes == 0 && h.tight.Time == 0 {
+		return false
 	}
-	for v := range h.viewers {
-		if v.policy == Disconnect && v.holding && v.seq == h.ring.first {
-			v.causeLocked(ErrTooSlow)
-			cut = append(cut, v)
-		}
+	if h.holders < len(h.behind) { // somebody is in the archive
+		return true
 	}
-	for _, v := range cut {
-		free = append(free, h.unclaimLocked(v)...)
-	}
-	return cut, free
+	c := h.ring.at(h.oldestClaimLocked())
+	return c != nil && h.tight.exceeded(h.in.Load()-c.off, 2*tick+time.Duration(clock()-c.at))
 }
 
-// newChunk returns a chunk with an empty pipe: the kernel's if there is one.
-func (h *Hub) newChunk() *chunk {
-	c := new(chunk)
-	if h.pool != nil {
-		size := h.chunkSize()
-		kp, err := h.pool.Get(size)
-		if err != nil && size > smallChunk {
-			kp, err = h.pool.Get(smallChunk)
-		}
-		if err == nil {
-			c.pipe = kp
-			return c
-		}
-		c.why = "no kernel pipe to be had"
-	} else {
-		c.why = "splice is off"
+func (h *Hub) publishAll(run []*chunk) (total int64) {
+	for _, c := range run {
+		total += int64(c.n)
+		h.publish(c)
 	}
-	c.pipe = h.arena.NewPipe(0)
-	return c
-}
-
-// chunkSize is the capacity for the next chunk's kernel pipe.
-func (h *Hub) chunkSize() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.size
-}
-
-// resizeLocked follows the stream: what fills a third of a small pipe's bytes may have filled its slots, and gets
-// larger ones; what has not been worth them for a while gets small ones again, which cost the user's pipe budget less.
-func (h *Hub) resizeLocked(n int) {
-	const enough = 64
-	switch {
-	case n >= smallChunk/3:
-		h.size, h.narrow = largeChunk, 0
-	case h.narrow < enough:
-		h.narrow++
-	default:
-		h.size = smallChunk
-	}
+	return total
 }
 
 // publish appends a chunk and serves the viewers in step.
 func (h *Hub) publish(c *chunk) {
+	c.at = clock()
+	if h.cfg.Archive != nil && c.scanned && c.join {
+		h.cfg.Archive.Mark(h.in.Load(), time.Now())
+	}
 	h.mu.Lock()
 	h.resizeLocked(c.n)
 	c.off = h.in.Add(int64(c.n)) - int64(c.n)
-	c.claims = h.holders
-	h.ring.push(c)
+	h.timeline.note(c.off, c.at)
 	batch := h.takeParkedLocked(h.batch) // the batch before this one has been served
 	h.batch = batch
-	unwanted := c.claims == 0
-	if unwanted {
-		h.ring.trim()
-	} else {
-		h.bytes += c.cost()
+	c.claims = h.holders
+	if len(batch) > 0 {
+		c.claims++ // the fast loop's
+	}
+	h.ring.push(c)
+	h.bytes += c.cost()
+	h.cfg.Budget.charge(c.cost())
+	if c.claims > 0 {
 		h.claimed++
+	}
+	free := h.keepLocked(c)
+	if h.dropLocked(c) {
+		free = append(free, c)
 	}
 	h.mu.Unlock()
 
-	if unwanted {
-		h.giveUpChunks(c)
-		return
+	h.giveUpChunks(free)
+	if len(batch) > 0 {
+		h.serve(batch, c)
+		clear(batch) // Hub.batch is storage: it must not keep who has left
 	}
-	h.serve(batch)
-	clear(batch) // Hub.batch is storage: it must not keep who has left
 	h.demote()
 }
 
-// serve is the fast loop: each viewer of the batch gets what its sink takes at once. Those whose sinks cannot but block
-// go on in goroutines of their own, and start first.
-func (h *Hub) serve(batch []*Viewer) {
-	for _, v := range batch {
-		if !v.polls {
-			go v.pump()
-		}
-	}
-	for _, v := range batch {
-		if v.polls {
-			h.try(v)
-		}
-	}
-}
-
-// demote moves chunks that only slow viewers still need from kernel pipes to memory, oldest first.
+// demote moves chunks that only slow viewers still need, or those to come, from kernel pipes to memory, oldest first.
 func (h *Hub) demote() {
 	for {
 		h.mu.Lock()

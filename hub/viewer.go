@@ -4,65 +4,125 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-io/penstock"
 )
 
 // SinkConfig is how a sink is attached.
 type SinkConfig struct {
-	Name string // for reports
+	Name   string // for reports
+	OnSlow Policy // what becomes of it if it does not keep up; 0 is as the hub has it
+	Limits Limits // how far behind it may be; where they are zero, as the hub has it
 
-	// MustHave makes the publisher wait for this sink whatever the hub's policy is: for recordings.
+	// MustHave makes the publisher wait for this sink whatever the hub's policy is: for recordings. It begins with
+	// the next byte, also in the middle of a unit.
 	MustHave bool
+
+	// Ago is how long ago in the stream the sink begins: at a join point, read from the hub's Archive. 0 is now, at
+	// the newest join point that is still kept, or the next one that comes.
+	Ago time.Duration
 
 	// Header is called once, before the first data, for bytes that go into the same pipe in front of it: one write,
 	// one packet where it fits. At most penstock.DefaultPageSize bytes.
 	Header func() []byte
+
+	// OnSkip is called, by whoever serves the viewer, when it has missed a part of the stream. It must not wait.
+	OnSkip func(from, to int64)
 
 	// OnLeave is called once, when the viewer has left and the sink is not used any more: with nil after the end of
 	// the stream, else with the reason. Hub.Wait waits for it.
 	OnLeave func(error)
 }
 
+// place says whose a viewer is.
+type place uint8
+
+const (
+	served place = iota // in the hands of whoever is about to park it, or to let it fall behind, or to end it
+	parked              // in step, and the hub's
+	behind              // it has a goroutine, or the publisher carries it
+)
+
 // Viewer is one sink of a hub, at its own place in the stream. A recording is a viewer whose sink is a file.
 //
-// At any time a viewer is either parked, in step and owned by the hub, or busy, and owned by one goroutine: the
-// publisher's in the fast loop, or one of its own.
+// At any time a viewer is either parked, in step and owned by the hub, or it is owned by one goroutine: a fast loop, or
+// one of its own.
 type Viewer struct {
 	h      *Hub
 	sink   penstock.Sink
-	cfg    SinkConfig
+	cfg    *SinkConfig
 	policy Policy
+	limits Limits
 	polls  bool
 
+	records bool // its sink is the hub's archive
+
 	// Guarded by Hub.mu.
-	seq     uint64 // the next chunk
-	holding bool   // claims on the chunks from seq on
-	parked  int    // index in Hub.parked, -1 while busy
-	cause   error  // why it is to leave
+	place    place
+	busy     bool   // the chunk at its place is in hand
+	holding  bool   // claims on the chunks from seq on
+	index    int    // in Hub.parked or Hub.behind
+	seq      uint64 // the next chunk, while it is behind and holding
+	loaded   int    // bytes of that which it has taken already; the owner reads it without the lock
+	skipFrom uint64 // where a skip begins: it has no claims from there to skipTo
+	skipTo   uint64 // 0: none
+	since    int64  // when it fell behind, by clock; 0 in step
+	cause    error  // why it is to leave
+
+	// The patrol's, guarded by Hub.mu.
+	lastSent   int64
+	lastQueued int
+	lastMoved  time.Time
 
 	// The owner's.
 	own     penstock.Conduit // its own pipe, nil where it has none
 	n       int              // bytes in it
-	loaded  int              // bytes of the chunk at its place that went out already; not 0 only behind a header
+	head    int              // of these, that are no part of the stream
 	started bool             // the header is written
-	joined  bool             // it has passed a join point
-	next    *way             // of the run in own, if that differs from the last one's
+	landed  bool             // the run being loaded does not follow on the last one
+	joined  bool             // it stands at a join point, or behind one
+	pages   bool             // its sink is written to: it is better served from memory
+	expect  int64            // the offset of the next byte to load, once begun
+	tables  []byte           // what of the stream's own it was sent in front
+	news    bool             // the run in own came another way than the last one:
+	kernel  bool             // in a kernel pipe,
+	teed    bool             // that others read too,
+	reason  string           // or why in memory
 
-	sent  atomic.Int64 // bytes that the sink took, the header included
-	start atomic.Int64 // where sent counts from, as an offset in the stream: its first byte less the header
-	begun atomic.Bool  // start is known
-	way   atomic.Pointer[way]
-	done  chan struct{}
-	err   error // after done
+	at    atomic.Int64 // offset in the stream of the next byte for the sink, once begun
+	begun atomic.Bool
+	idle  atomic.Bool // behind, with nothing to do: it waits for the archive
+
+	sent    atomic.Int64 // bytes that the sink took, headers included
+	skipped atomic.Int64
+	tally   tally
+	way     atomic.Pointer[way]
+	done    chan struct{}
+	err     error // after done
 }
 
-// Attach adds a sink, which joins at the next chunk that may be joined. The hub does not close what is behind the sink;
-// it has done with it when the viewer is Done. After End the error is ErrEnded.
+// Attach adds a sink. The hub does not close what is behind the sink; it has done with it when the viewer is Done. After
+// End the error is ErrEnded; with Ago, and no archive that holds anything, it is ErrNoArchive.
 func (h *Hub) Attach(sink penstock.Sink, cfg SinkConfig) (*Viewer, error) {
-	v := &Viewer{h: h, sink: sink, cfg: cfg, policy: h.cfg.OnSlow, polls: sink.Polls(), done: make(chan struct{})}
+	v := &Viewer{h: h, sink: sink, cfg: &cfg, polls: sink.Polls(), done: make(chan struct{}), joined: cfg.MustHave}
+	v.policy, v.limits = cfg.OnSlow, cfg.Limits
+	if v.policy == Inherit {
+		v.policy = h.cfg.OnSlow
+	}
+	if v.limits == (Limits{}) && !cfg.MustHave {
+		v.limits = h.cfg.Limits
+	}
 	if cfg.MustHave {
 		v.policy = Block
+	}
+	ago := int64(-1)
+	if cfg.Ago > 0 {
+		off, err := h.find(cfg.Ago)
+		if err != nil {
+			return nil, err
+		}
+		ago = off
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,9 +130,19 @@ func (h *Hub) Attach(sink penstock.Sink, cfg SinkConfig) (*Viewer, error) {
 		return nil, ErrEnded
 	}
 	h.viewers[v] = struct{}{}
-	v.seq, v.holding = h.ring.next(), true
-	h.holders++
-	h.parkLocked(v)
+	if v.records = h.cfg.Archive != nil && any(sink) == any(h.cfg.Archive); v.records {
+		h.recorder = v
+	}
+	h.tight = h.tight.tighter(v.limits)
+	switch {
+	case ago >= 0:
+		h.startInArchiveLocked(v, ago)
+	case h.keeps && !cfg.MustHave:
+		h.fallBehindLocked(v, h.backlog)
+		go v.pump()
+	default:
+		h.parkLocked(v)
+	}
 	return v, nil
 }
 
@@ -87,12 +157,13 @@ func (v *Viewer) Leave(err error) {
 	h := v.h
 	h.mu.Lock()
 	v.causeLocked(err)
-	parked := v.parked >= 0
-	if parked {
+	mine := v.place == parked
+	if mine {
 		h.unparkLocked(v)
 	}
+	h.archived.Broadcast()
 	h.mu.Unlock()
-	if parked {
+	if mine {
 		v.finish(nil)
 	} else {
 		v.sink.Interrupt()
@@ -107,7 +178,7 @@ func (v *Viewer) causeLocked(err error) {
 }
 
 // pump carries the viewer on, chunk after chunk, waiting for its sink, until it is in step again and parked.
-// Precondition: the caller owns v; afterwards it does not.
+// Preconditions: the caller owns v, which is behind; afterwards it does not.
 func (v *Viewer) pump() { v.settle(v.advance(0)) }
 
 // settle ends what advance began, but for a sink that would block.
@@ -128,22 +199,24 @@ func (v *Viewer) advance(flags penstock.Flags) error {
 		if err := v.flush(flags); err != nil {
 			return err
 		}
-		c, last, err := v.h.next(v)
-		if errors.Is(err, ErrEnded) && !v.started && v.cfg.Header != nil {
-			if err := v.loadHeader(); err != nil {
+		t := v.h.next(v)
+		switch {
+		case t.archive:
+			if err := v.readArchive(flags); err != nil {
 				return err
 			}
-			continue
-		}
-		if c == nil {
-			return err
-		}
-		all, err := v.load(c, last)
-		if err != nil {
-			return err
-		}
-		if all {
-			v.h.passed(v, c)
+		case errors.Is(t.err, ErrEnded) && !v.started && v.cfg.Header != nil:
+			if err := v.loadHeader(nil); err != nil {
+				return err
+			}
+		case t.c == nil:
+			return t.err
+		default:
+			loaded, err := v.load(t.c, t.last)
+			v.h.passed(v, t.c, loaded)
+			if err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -154,57 +227,70 @@ func (v *Viewer) flush(flags penstock.Flags) error {
 		return nil
 	}
 	n, err := v.sink.SpliceWrite(v.own, v.n, flags)
-	v.n -= n
-	v.sent.Add(int64(n))
-	if n > 0 {
-		v.noteWay()
+	v.gave(n)
+	if v.records {
+		v.h.archiveGrew()
 	}
 	return err
 }
 
-// load puts a chunk into the viewer's own pipe and tells whether that was all of it: a tee behind the header may find too
-// few slots, and the rest is loaded next. The last viewer takes the chunk's pipe for its own; the others tee it.
-// Precondition: the own pipe is empty.
-func (v *Viewer) load(c *chunk, last bool) (all bool, err error) {
-	if !v.joined && !c.join {
-		return true, nil
+// gave counts bytes that the sink took of the own pipe.
+func (v *Viewer) gave(n int) {
+	v.tally.called()
+	v.n -= n
+	if n == 0 {
+		return
 	}
+	head := min(n, v.head)
+	v.head -= head
+	bump(&v.at, int64(n-head))
+	bump(&v.sent, int64(n))
+	v.tally.gave(v.noteWay(), n)
+}
+
+// load puts what it has not had of a chunk into the viewer's own pipe, and returns how much of the chunk it has had
+// then: a tee behind the header may find too few slots, and the rest is loaded next. The last viewer takes the chunk's pipe for its
+// own; the others tee it. Precondition: the own pipe is empty.
+func (v *Viewer) load(c *chunk, last bool) (loaded int, err error) {
 	v.joined = true
-	if last && (v.started || v.cfg.Header == nil) {
-		v.begin(c.off)
-		return true, v.take(c)
+	v.noteSkip(c.off + int64(v.loaded))
+	if v.loaded > 0 && !v.started && v.cfg.Header != nil { // of what goes in front, a part is to be dropped
+		return v.loaded, v.loadHeader(nil)
 	}
-	if v.own == nil {
-		v.own = v.h.takeSpare()
+	if last && !v.wantsHeader(c) {
+		return c.n, v.take(c)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pipe == nil {
-		return false, ErrTooSlow // cut in this very moment
+		return v.loaded, ErrTooSlow // cut in this very moment
 	}
-	if err := v.roomLocked(c); err != nil {
-		return false, err
-	}
-	head, err := v.writeHeader()
+	from, err := v.roomLocked(c)
 	if err != nil {
-		return false, err
+		return v.loaded, err
 	}
-	v.begin(c.off - int64(head))
-	n, err := penstock.Tee(context.Background(), v.own, c.pipe, c.n, penstock.NonBlock)
+	if err := v.writeHeader(c); err != nil {
+		return v.loaded, err
+	}
+	head := v.n
+	n, err := penstock.Tee(context.Background(), v.own, from, c.n, penstock.NonBlock)
+	v.tally.called()
 	if err != nil && head == 0 {
-		return false, err
+		return v.loaded, err
+	}
+	if n == 0 { // no slot behind the header
+		return v.loaded, c.err
 	}
 	v.n += n
 	v.took(c.why, true)
-	if err := v.dropLoaded(); err != nil {
-		return false, err
+	if err := v.dropLoaded(n); err != nil {
+		return v.loaded, err
 	}
-	if n < c.n {
-		v.loaded = n
-	}
-	return n == c.n, c.err
+	v.expect = c.off + int64(n)
+	return n, c.err
 }
 
+// take makes the chunk's pipe v's own.
 func (v *Viewer) take(c *chunk) error {
 	p, err := c.take()
 	if p == nil {
@@ -213,85 +299,82 @@ func (v *Viewer) take(c *chunk) error {
 	v.dropOwn()
 	v.own, v.n = p, c.n
 	v.took(c.why, false)
-	return errors.Join(err, v.dropLoaded())
+	v.expect = c.off + int64(c.n)
+	return errors.Join(err, v.dropLoaded(c.n))
+}
+
+// noteSkip notes where in the stream the next byte for the sink is, and what the viewer misses if it was to have
+// another.
+func (v *Viewer) noteSkip(off int64) {
+	v.landed = !v.begun.Load() || off > v.expect
+	if !v.begun.Load() {
+		v.at.Store(off)
+		v.begun.Store(true)
+		return
+	}
+	if from := v.expect; off > from {
+		bump(&v.skipped, off-from)
+		v.tally.skips.Add(1)
+		v.at.Store(off)
+		if v.cfg.OnSkip != nil {
+			v.cfg.OnSkip(from, off)
+		}
+	}
 }
 
 var errPartialTee = errors.New("hub: a tee into an empty pipe of the same capacity did not get further than the last")
 
-// dropLoaded drops from the own pipe what of the chunk went out before: tee always begins at a pipe's head.
-func (v *Viewer) dropLoaded() error {
+// dropLoaded drops from the own pipe, which has just got the first n bytes of a chunk, what of these it had before: tee
+// always begins at a pipe's head. There is no header in front of them then: who wants one waits until it is gone.
+func (v *Viewer) dropLoaded(n int) error {
 	if v.loaded == 0 {
 		return nil
 	}
-	if v.n <= v.loaded {
+	if n <= v.loaded {
 		return errPartialTee
 	}
-	n, err := v.own.Discard(v.loaded)
-	v.n -= n
-	if n < v.loaded && err == nil {
+	m, err := v.own.Discard(v.loaded)
+	v.n -= m
+	if m < v.loaded && err == nil {
 		err = errPartialTee
 	}
-	v.loaded = 0
 	return err
 }
 
-// begin notes, once, where in the stream the viewer begins.
-func (v *Viewer) begin(off int64) {
-	if !v.begun.Load() {
-		v.start.Store(off)
-		v.begun.Store(true)
+// roomLocked sees to it that the viewer's own pipe has room for all of the chunk, and returns the pipe to tee that from,
+// which has the same backing. Where no kernel pipe is to be had the chunk moves to memory. Precondition: c.mu is held,
+// the own pipe is empty.
+func (v *Viewer) roomLocked(c *chunk) (from penstock.Conduit, err error) {
+	from = c.pipe
+	if v.pages {
+		from = c.forWritersLocked(&v.h.arena)
 	}
-}
-
-// roomLocked sees to it that the viewer's own pipe has the chunk's backing and room for all of it. Where no kernel pipe
-// is to be had the chunk moves to memory. Precondition: c.mu is held, the own pipe is empty.
-func (v *Viewer) roomLocked(c *chunk) error {
-	kp, kernel := c.pipe.(*penstock.KernelPipe)
-	if kernel {
+	if kp, kernel := from.(*penstock.KernelPipe); kernel {
 		if own, ok := v.own.(*penstock.KernelPipe); ok && own.Cap() >= kp.Cap() {
-			return nil
+			return from, nil
 		}
 		v.dropOwn()
 		own, err := v.h.pool.Get(kp.Cap())
 		if err == nil {
 			v.own = own
-			return nil
+			return from, nil
 		}
 		v.h.pool.Put(c.toMemoryLocked(&v.h.arena, "no kernel pipe to be had"))
 		if c.err != nil {
-			return c.err
+			return nil, c.err
 		}
+		from = c.pipe
 	}
-	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < c.pipe.Cap() {
+	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < from.Cap() {
 		v.dropOwn()
-		v.own = v.h.arena.NewPipe(c.pipe.Cap() / penstock.DefaultPageSize)
+		v.own = v.h.arena.NewPipe(from.Cap() / penstock.DefaultPageSize)
 	}
-	return nil
+	return from, nil
 }
 
 func (v *Viewer) dropOwn() {
 	v.h.giveUp(v.own)
 	v.own = nil
-}
-
-// writeHeader writes the header, once, to the viewer's own pipe, which is empty and takes it whole.
-func (v *Viewer) writeHeader() (int, error) {
-	if v.started || v.cfg.Header == nil {
-		return 0, nil
-	}
-	v.started = true
-	n, err := v.own.Write(v.cfg.Header())
-	v.n += n
-	return n, err
-}
-
-// loadHeader is for a stream that ended before any data came: the header goes alone.
-func (v *Viewer) loadHeader() error {
-	if v.own == nil {
-		v.own = v.h.arena.NewPipe(0)
-	}
-	_, err := v.writeHeader()
-	return err
 }
 
 // finish is the end of a viewer: its claims and its pipe go back, and its owner is told. Precondition: the caller owns
@@ -301,14 +384,14 @@ func (v *Viewer) finish(err error) {
 	v.dropOwn()
 	h.mu.Lock()
 	free := h.unclaimLocked(v)
-	spare := h.spare
-	h.spare = nil
+	if v.place == behind {
+		h.catchUpLocked(v)
+	}
 	if v.cause != nil {
 		err = v.cause
 	}
 	h.mu.Unlock()
-	h.giveUpChunks(free...)
-	h.giveUp(spare)
+	h.giveUpChunks(free)
 	v.err = err
 	close(v.done)
 	if v.cfg.OnLeave != nil {
@@ -316,10 +399,17 @@ func (v *Viewer) finish(err error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.reasons.note(err)
 	if !v.cfg.MustHave {
-		h.out.Add(v.sent.Load())
+		h.out += v.sent.Load()
+		h.past.add(&v.tally)
+		h.skippedBefore += v.skipped.Load()
 	}
 	delete(h.viewers, v)
+	if h.recorder == v {
+		h.recorder = nil
+	}
 	h.tidyLocked()
 	h.left.Broadcast() // last: who waits finds nothing of the viewer left
+	h.archived.Broadcast()
 }

@@ -90,7 +90,16 @@ func (p *publication) run(ctx context.Context, declared string, src penstock.Sou
 	log := p.st.srv.log.With("stream", p.st.name, "publisher", p.publisher)
 	log.Info("publisher joined")
 	began := time.Now()
-	n, err := p.hub.Publish(ctx, &sniffer{Source: src, st: p.st, declared: declared})
+	if _, ok := src.(hub.Joiner); ok { // it is not looked at
+		p.st.noteFormat(format.Detect(nil, declared))
+	}
+	n, err := p.hub.Publish(ctx, src, hub.PublishConfig{
+		Name: p.publisher,
+		Scan: func(head []byte) hub.Scanner {
+			p.st.noteFormat(format.Detect(head, declared))
+			return nil
+		},
+	})
 	p.st.release()
 	log = log.With("bytes", n, "seconds", time.Since(began).Seconds())
 	if err != nil {
@@ -230,25 +239,6 @@ func (st *stream) currentFormat() format.Format {
 	return st.format
 }
 
-// sniffer names a publisher's format by its first bytes, which it looks at while they lie in the pipe.
-type sniffer struct {
-	penstock.Source
-	st       *stream
-	declared string
-	seen     bool
-}
-
-func (s *sniffer) SpliceRead(p penstock.Conduit, n int, flags penstock.Flags) (int, error) {
-	m, err := s.Source.SpliceRead(p, n, flags)
-	if m > 0 && !s.seen {
-		s.seen = true
-		head := make([]byte, format.HeadSize)
-		k, _ := p.PeekInto(head) // what cannot be looked at has no name: Raw
-		s.st.noteFormat(format.Detect(head[:k], s.declared))
-	}
-	return m, err
-}
-
 // noteFormat takes f for the stream's format. What a returning publisher's first bytes happen to look like does not
 // replace something that was better known: viewers and the recording go on with that.
 func (st *stream) noteFormat(f format.Format) {
@@ -257,18 +247,4 @@ func (st *stream) noteFormat(f format.Format) {
 	if st.format == format.Raw || !f.Vague() {
 		st.format = f
 	}
-}
-
-// SetReadDeadline and AtJoin are the source's, if it has them.
-
-func (s *sniffer) SetReadDeadline(t time.Time) error {
-	if d, ok := s.Source.(interface{ SetReadDeadline(time.Time) error }); ok {
-		return d.SetReadDeadline(t)
-	}
-	return penstock.ErrCannotInterrupt
-}
-
-func (s *sniffer) AtJoin() bool {
-	j, ok := s.Source.(hub.Joiner)
-	return !ok || j.AtJoin()
 }

@@ -19,7 +19,7 @@ func relayHub(src *net.TCPConn, viewers []*net.TCPConn) error {
 		}
 		left[i] = v
 	}
-	if _, err := h.Publish(context.Background(), penstock.SourceOf(src)); err != nil {
+	if _, err := h.Publish(context.Background(), penstock.SourceOf(src), hub.PublishConfig{}); err != nil {
 		return err
 	}
 	h.End()

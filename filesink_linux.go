@@ -1,0 +1,55 @@
+package penstock
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/penstock-io/penstock/internal/kernel"
+)
+
+var _ FileSink = (*fdSink)(nil)
+
+// SendFile is [FileSink]'s.
+func (s *fdSink) SendFile(f *os.File, n int, flags Flags) (int, error) {
+	if s.refuses || !s.isSocket() || s.parks() {
+		return 0, opErr("sendfile", SideSink, PathSendfile, ErrCannotSplice)
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, opErr("sendfile", SideSource, PathSendfile, err)
+	}
+	done := 0
+	var werr, ferr error
+	err = raw.Control(func(file uintptr) {
+		werr = s.raw.Write(func(fd uintptr) bool {
+			for done < n {
+				var m int
+				m, ferr = kernel.Sendfile(int(fd), int(file), nil, min(n-done, fileChunk))
+				done += max(m, 0)
+				if ferr == syscall.EAGAIN {
+					return flags&NonBlock != 0
+				}
+				if ferr != nil || m <= 0 {
+					break
+				}
+			}
+			return true
+		})
+	})
+	switch {
+	case err != nil:
+		return done, opErr("sendfile", SideSource, PathSendfile, err)
+	case werr != nil:
+		return done, opErr("sendfile", SideSink, PathSendfile, closedFile(s.v, werr))
+	case ferr == syscall.EAGAIN:
+		return done, errSinkWouldBlock
+	case done == 0 && (refusal(ferr) || elsewhere(ferr)):
+		return 0, opErr("sendfile", SideSink, PathSendfile, ErrCannotSplice)
+	case ferr != nil:
+		return done, opErr("sendfile", SideSink, PathSendfile, ferr)
+	}
+	return done, nil
+}
+
+// Queued returns how many bytes a socket has taken and its peer has not acknowledged; of anything else 0.
+func (s *fdSink) Queued() int { return s.queued() }

@@ -1,0 +1,172 @@
+package hub
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/penstock-io/penstock"
+)
+
+// leastBatch is how many viewers are worth a fast loop of their own: waking it costs as much as serving a few.
+const leastBatch = 64
+
+// loop is a fast loop: it gives a chunk to viewers in step, one after the other, without waiting. It takes no lock of the
+// hub's meanwhile: one claim of the publisher's stands for all of them, and what has become of them is noted at the end.
+type loop struct {
+	spare  penstock.Conduit // empty: the pipe of whoever is being served
+	kept   []*Viewer        // have it
+	slow   []*Viewer        // would block, and have it in a pipe of their own, or some of it
+	starts []*Viewer        // of slow and kept: go on in goroutines of their own
+	failed []*Viewer        // are at their end
+	causes []error          // of failed
+}
+
+// serve gives c to the viewers in step. Those whose sinks cannot but block go on in goroutines of their own, and start
+// first. The last to be served takes the chunk's pipe, if it is nobody else's.
+func (h *Hub) serve(batch []*Viewer, c *chunk) {
+	batch = h.startOthers(batch, c)
+	if n := min(len(h.loops), len(batch)/leastBatch); n > 1 {
+		h.serveTogether(batch, c, n)
+	} else {
+		l := &h.loops[0]
+		for i, v := range batch {
+			l.offer(v, c, i == len(batch)-1 && h.lastClaim(c))
+		}
+	}
+	h.settleServed(c)
+}
+
+// serveTogether splits the batch between n loops, of which the first is the caller's.
+func (h *Hub) serveTogether(batch []*Viewer, c *chunk, n int) {
+	var all sync.WaitGroup
+	part := (len(batch) + n - 1) / n
+	for i := 1; i < n; i++ {
+		l, mine := &h.loops[i], batch[i*part:min((i+1)*part, len(batch))]
+		all.Go(func() {
+			for _, v := range mine {
+				l.offer(v, c, false)
+			}
+		})
+	}
+	for _, v := range batch[:part] {
+		h.loops[0].offer(v, c, false)
+	}
+	all.Wait()
+}
+
+// startOthers lets those of the batch go on by themselves whose sinks do not poll, and returns the rest.
+func (h *Hub) startOthers(batch []*Viewer, c *chunk) []*Viewer {
+	polls := batch[:0]
+	var others []*Viewer
+	for _, v := range batch {
+		if v.polls {
+			polls = append(polls, v)
+		} else {
+			others = append(others, v)
+		}
+	}
+	if len(others) == 0 {
+		return polls
+	}
+	h.mu.Lock()
+	for _, v := range others {
+		h.fallBehindLocked(v, c.seq)
+	}
+	h.mu.Unlock()
+	for _, v := range others {
+		go v.pump()
+	}
+	return polls
+}
+
+// lastClaim tells whether the loop's claim on c is the only one, and lets nobody have another.
+func (h *Hub) lastClaim(c *chunk) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.gone = c.gone || c.claims == 1 && !c.kept
+	return c.gone
+}
+
+// offer gives v, which is in step, what its sink takes of c at once.
+func (l *loop) offer(v *Viewer, c *chunk, last bool) {
+	if !v.joined && !c.join {
+		l.kept = append(l.kept, v)
+		return
+	}
+	v.own, l.spare = l.spare, nil
+	loaded, err := v.load(c, last)
+	v.loaded = loaded % c.n
+	if err == nil {
+		err = v.flush(penstock.NonBlock)
+	}
+	switch {
+	case errors.Is(err, penstock.ErrWouldBlock):
+		v.tally.stalls.Add(1)
+		l.slow = append(l.slow, v)
+	case err != nil:
+		l.failed, l.causes = append(l.failed, v), append(l.causes, err)
+	case v.loaded > 0: // not all of it
+		l.slow = append(l.slow, v)
+	default:
+		l.spare, v.own = v.own, nil
+		l.kept = append(l.kept, v)
+	}
+}
+
+// settleServed notes what has become of the viewers that were served c, and gives up the loop's claim on it.
+func (h *Hub) settleServed(c *chunk) {
+	h.mu.Lock()
+	for i := range h.loops {
+		h.settleLocked(&h.loops[i], c)
+	}
+	gone := h.dropClaimLocked(c)
+	h.mu.Unlock()
+	if gone {
+		c.giveUp(h)
+	}
+	for i := range h.loops {
+		h.loops[i].release()
+	}
+}
+
+func (h *Hub) settleLocked(l *loop, c *chunk) {
+	for _, v := range l.slow {
+		if v.loaded > 0 {
+			h.fallBehindLocked(v, c.seq)
+		} else {
+			h.fallBehindLocked(v, c.seq+1)
+		}
+		if h.carried == nil && v.policy == Block && h.cfg.OnSlow == Block && !h.ended {
+			h.carried = v
+		} else {
+			l.starts = append(l.starts, v)
+		}
+	}
+	for _, v := range l.kept {
+		switch {
+		case v.cause != nil:
+			l.failed, l.causes = append(l.failed, v), append(l.causes, v.cause)
+		case h.ended: // meanwhile: it comes to the end by itself
+			h.fallBehindLocked(v, c.seq+1)
+			l.starts = append(l.starts, v)
+		default:
+			h.parkLocked(v)
+		}
+	}
+}
+
+// release lets those go whom the loop does not keep.
+func (l *loop) release() {
+	for _, v := range l.starts {
+		go v.pump()
+	}
+	for i, v := range l.failed {
+		v.settle(l.causes[i])
+	}
+	for _, list := range []*[]*Viewer{&l.kept, &l.slow, &l.starts, &l.failed} {
+		clear(*list) // nobody who has left is kept
+		*list = (*list)[:0]
+	}
+	clear(l.causes)
+	l.causes = l.causes[:0]
+}

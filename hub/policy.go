@@ -1,0 +1,243 @@
+package hub
+
+import "time"
+
+// Policy says what becomes of a viewer that does not keep up: when it has fallen off the ring, and when it is behind by
+// more than its Limits.
+//
+//	             off the ring                        beyond its limits
+//	Disconnect   cut, with ErrTooSlow                likewise
+//	Block        the publisher waits                 cut
+//	Skip         goes to the newest join point       likewise
+//	CatchUp      goes on from the archive            cut
+//
+// A viewer that skips gets whole units, as the stream's Scanner has them: it ends the one it is in, and what it misses
+// is counted and told.
+type Policy uint8
+
+// The policies.
+const (
+	Inherit    Policy = iota // of a sink: the hub's. Of a hub: Disconnect
+	Disconnect               // nobody waits for it
+	Block                    // everybody gets everything
+	Skip                     // it stays, at the price of gaps
+	CatchUp                  // it gets everything, late; without an archive, and before its beginning, as Skip
+)
+
+func (p Policy) String() string {
+	switch p {
+	case Inherit:
+		return "inherit"
+	case Disconnect:
+		return "disconnect"
+	case Block:
+		return "block"
+	case Skip:
+		return "skip"
+	case CatchUp:
+		return "catchup"
+	default:
+		return "unknown policy"
+	}
+}
+
+// Limits bound how far behind a viewer may be. The zero Limits are none but the ring's.
+type Limits struct {
+	Bytes int64         // published, and not put on its way to the sink yet; 0 is no limit
+	Time  time.Duration // since the oldest of them was published; 0 is no limit
+
+	// Stall is how long a sink may take nothing at all, while there is something for it; 0 is forever, but for
+	// the 10 s that it has after the end. Beyond it the viewer leaves with ErrStalled, whatever its policy.
+	Stall time.Duration
+}
+
+// tighter returns the smaller of each, 0 being the largest.
+func (l Limits) tighter(o Limits) Limits {
+	least := func(a, b int64) int64 {
+		if a == 0 || b != 0 && b < a {
+			return b
+		}
+		return a
+	}
+	return Limits{
+		Bytes: least(l.Bytes, o.Bytes),
+		Time:  time.Duration(least(int64(l.Time), int64(o.Time))),
+		Stall: time.Duration(least(int64(l.Stall), int64(o.Stall))),
+	}
+}
+
+// exceeded tells whether someone is further behind than the limits.
+func (l Limits) exceeded(bytes int64, age time.Duration) bool {
+	return l.Bytes > 0 && bytes > l.Bytes || l.Time > 0 && age > l.Time
+}
+
+// measures is what is to be done, outside the lock, about viewers that are too slow.
+type measures struct {
+	cut  []*Viewer // to be interrupted
+	free []*chunk  // to be given up
+}
+
+func (m *measures) carryOut(h *Hub) {
+	for _, v := range m.cut {
+		v.sink.Interrupt()
+	}
+	h.giveUpChunks(m.free)
+}
+
+func (m *measures) none() bool { return len(m.cut) == 0 && len(m.free) == 0 }
+
+// policeLocked applies their policies to the viewers that are too far behind. full says that the ring may hold no
+// more: then those who hold its oldest chunk are, too.
+func (h *Hub) policeLocked(now int64, full bool) (m measures) {
+	oldest := h.oldestClaimLocked()
+	for _, v := range h.behind {
+		if v.cause != nil {
+			continue
+		}
+		bytes, age := h.lagLocked(v, now)
+		over := v.limits.exceeded(bytes, age)
+		if over || full && v.holding && v.seq == oldest {
+			h.applyLocked(v, over, &m)
+		}
+	}
+	if full && h.fullLocked() && h.oldestClaimLocked() == oldest {
+		h.cutOldestLocked(oldest, &m)
+	}
+	return m
+}
+
+// applyLocked does with v, which is off the ring or over its limits, as its policy says.
+func (h *Hub) applyLocked(v *Viewer, over bool, m *measures) {
+	switch {
+	case v.policy == Skip:
+		m.free = append(m.free, h.skipLocked(v)...)
+	case over || v.policy == Disconnect:
+		h.cutLocked(v, ErrTooSlow, m)
+	case v.policy == CatchUp && h.cfg.Archive != nil:
+		m.free = append(m.free, h.toArchiveLocked(v)...)
+	case v.policy == CatchUp:
+		m.free = append(m.free, h.skipLocked(v)...)
+	}
+}
+
+// cutOldestLocked cuts who holds the ring's oldest chunk although it has been made to skip: its unit does not fit into
+// the ring.
+func (h *Hub) cutOldestLocked(oldest uint64, m *measures) {
+	for _, v := range h.behind {
+		if v.policy != Block && v.cause == nil && v.holding && !v.busy && v.seq == oldest {
+			h.cutLocked(v, ErrTooSlow, m)
+		}
+	}
+}
+
+// cutLocked makes v leave. Its claims go at once: nobody waits for it to notice.
+func (h *Hub) cutLocked(v *Viewer, why error, m *measures) {
+	v.causeLocked(why)
+	m.cut = append(m.cut, v)
+	m.free = append(m.free, h.unclaimLocked(v)...)
+}
+
+// skipLocked moves v's place to the newest join point that it has not reached, or if there is none to the next one that
+// comes. Before that it ends the unit that it is in: it keeps its claims up to the first chunk that begins one.
+func (h *Hub) skipLocked(v *Viewer) (free []*chunk) {
+	if !v.holding || v.busy { // with a chunk in hand, for a moment: the next time, then
+		return nil
+	}
+	from := v.seq
+	if v.loaded > 0 {
+		from++
+	}
+	for c := h.ring.at(from); c != nil && !c.clean; c = h.ring.at(from) {
+		from++
+	}
+	to := h.ring.next()
+	if h.keeps && h.backlog >= from {
+		to = h.backlog
+	}
+	if v.skipTo > from { // it has been sent on its way already
+		from = v.skipTo
+	}
+	for seq := from; seq < to; seq++ {
+		if c := h.ring.at(seq); c != nil && h.dropClaimLocked(c) {
+			free = append(free, c)
+		}
+	}
+	if from < to {
+		if v.skipTo == 0 {
+			v.skipFrom = from
+		}
+		v.skipTo = to
+	}
+	h.landLocked(v)
+	return free
+}
+
+// landLocked ends a skip, once v stands where that begins.
+func (h *Hub) landLocked(v *Viewer) {
+	if v.skipTo != 0 && v.seq == v.skipFrom && v.loaded == 0 {
+		v.seq, v.skipFrom, v.skipTo = v.skipTo, 0, 0
+		v.joined = false
+	}
+}
+
+// patrolLocked sees to it that limits in time are looked after while the publisher is quiet, and stalls at any time.
+func (h *Hub) patrolLocked() {
+	if h.patrol != nil || len(h.behind) == 0 {
+		return
+	}
+	every := time.Duration(0)
+	if h.ended {
+		every = patience
+	}
+	if h.tight.Time > 0 {
+		every = h.tight.Time
+	}
+	if h.tight.Stall > 0 && (every == 0 || h.tight.Stall < every) {
+		every = h.tight.Stall
+	}
+	if every == 0 {
+		return
+	}
+	every = max(every/4, 10*time.Millisecond)
+	h.patrol = time.AfterFunc(every, h.lookAround)
+}
+
+// lookAround is the patrol.
+func (h *Hub) lookAround() {
+	now := time.Now()
+	h.mu.Lock()
+	m := h.policeLocked(clock(), false)
+	for _, v := range h.behind {
+		if v.cause != nil || !v.stalledLocked(now, h.ended) {
+			continue
+		}
+		h.cutLocked(v, ErrStalled, &m)
+	}
+	h.patrol = nil
+	h.patrolLocked()
+	h.mu.Unlock()
+	m.carryOut(h)
+}
+
+// stalledLocked tells whether v's sink has taken nothing for longer than it may.
+func (v *Viewer) stalledLocked(now time.Time, ended bool) bool {
+	sent, queued := v.sent.Load(), v.queued()
+	if sent != v.lastSent || queued != v.lastQueued || v.lastMoved.IsZero() || v.idle.Load() {
+		v.lastSent, v.lastQueued, v.lastMoved = sent, queued, now
+		return false
+	}
+	limit := v.limits.Stall
+	if ended && v.policy != Block && (limit == 0 || limit > patience) {
+		limit = patience
+	}
+	return limit > 0 && now.Sub(v.lastMoved) >= limit
+}
+
+// queued returns how much of what its sink has taken is still on the way, where the sink can tell: it goes down while the
+// other side takes something.
+func (v *Viewer) queued() int {
+	if s, ok := v.sink.(interface{ Queued() int }); ok {
+		return s.Queued()
+	}
+	return 0
+}
