@@ -15,8 +15,7 @@ const leastBatch = 64
 type loop struct {
 	spare  penstock.Conduit // empty: the pipe of whoever is being served
 	kept   []*Viewer        // have it
-	slow   []*Viewer        // would block, and have it in a pipe of their own, or some of it
-	starts []*Viewer        // of slow and kept: go on in goroutines of their own
+	ending []*Viewer        // have it, and the stream has ended meanwhile
 	failed []*Viewer        // are at their end
 	causes []error          // of failed
 }
@@ -30,7 +29,7 @@ func (h *Hub) serve(batch []*Viewer, c *chunk) {
 	} else {
 		l := &h.loops[0]
 		for i, v := range batch {
-			l.offer(v, c, i == len(batch)-1 && h.lastClaim(c))
+			h.offer(l, v, c, i == len(batch)-1 && h.lastClaim(c))
 		}
 	}
 	h.settleServed(c)
@@ -44,12 +43,12 @@ func (h *Hub) serveTogether(batch []*Viewer, c *chunk, n int) {
 		l, mine := &h.loops[i], batch[i*part:min((i+1)*part, len(batch))]
 		all.Go(func() {
 			for _, v := range mine {
-				l.offer(v, c, false)
+				h.offer(l, v, c, false)
 			}
 		})
 	}
 	for _, v := range batch[:part] {
-		h.loops[0].offer(v, c, false)
+		h.offer(&h.loops[0], v, c, false)
 	}
 	all.Wait()
 }
@@ -87,8 +86,9 @@ func (h *Hub) lastClaim(c *chunk) bool {
 	return c.gone
 }
 
-// offer gives v, which is in step, what its sink takes of c at once.
-func (l *loop) offer(v *Viewer, c *chunk, last bool) {
+// offer gives v, which is in step, what its sink takes of c at once. If that is not all v falls behind, with what it was
+// given in a pipe of its own, and goes on without the loop.
+func (h *Hub) offer(l *loop, v *Viewer, c *chunk, last bool) {
 	if !v.joined && !c.join {
 		l.kept = append(l.kept, v)
 		return
@@ -102,14 +102,33 @@ func (l *loop) offer(v *Viewer, c *chunk, last bool) {
 	switch {
 	case errors.Is(err, penstock.ErrWouldBlock):
 		v.tally.stalls.Add(1)
-		l.slow = append(l.slow, v)
+		h.fallBehind(v, c)
 	case err != nil:
 		l.failed, l.causes = append(l.failed, v), append(l.causes, err)
 	case v.loaded > 0: // not all of it
-		l.slow = append(l.slow, v)
+		h.fallBehind(v, c)
 	default:
 		l.spare, v.own = v.own, nil
 		l.kept = append(l.kept, v)
+	}
+}
+
+// fallBehind lets v, which has had some or all of c, go on in a goroutine of its own, or makes it the one that the
+// publisher carries.
+func (h *Hub) fallBehind(v *Viewer, c *chunk) {
+	seq := c.seq
+	if v.loaded == 0 {
+		seq++
+	}
+	h.mu.Lock()
+	h.fallBehindLocked(v, seq)
+	carry := h.carried == nil && v.policy == Block && h.cfg.OnSlow == Block && !h.ended
+	if carry {
+		h.carried = v
+	}
+	h.mu.Unlock()
+	if !carry {
+		go v.pump()
 	}
 }
 
@@ -130,25 +149,13 @@ func (h *Hub) settleServed(c *chunk) {
 }
 
 func (h *Hub) settleLocked(l *loop, c *chunk) {
-	for _, v := range l.slow {
-		if v.loaded > 0 {
-			h.fallBehindLocked(v, c.seq)
-		} else {
-			h.fallBehindLocked(v, c.seq+1)
-		}
-		if h.carried == nil && v.policy == Block && h.cfg.OnSlow == Block && !h.ended {
-			h.carried = v
-		} else {
-			l.starts = append(l.starts, v)
-		}
-	}
 	for _, v := range l.kept {
 		switch {
 		case v.cause != nil:
 			l.failed, l.causes = append(l.failed, v), append(l.causes, v.cause)
 		case h.ended: // meanwhile: it comes to the end by itself
 			h.fallBehindLocked(v, c.seq+1)
-			l.starts = append(l.starts, v)
+			l.ending = append(l.ending, v)
 		default:
 			h.parkLocked(v)
 		}
@@ -157,13 +164,13 @@ func (h *Hub) settleLocked(l *loop, c *chunk) {
 
 // release lets those go whom the loop does not keep.
 func (l *loop) release() {
-	for _, v := range l.starts {
+	for _, v := range l.ending {
 		go v.pump()
 	}
 	for i, v := range l.failed {
 		v.settle(l.causes[i])
 	}
-	for _, list := range []*[]*Viewer{&l.kept, &l.slow, &l.starts, &l.failed} {
+	for _, list := range []*[]*Viewer{&l.kept, &l.ending, &l.failed} {
 		clear(*list) // nobody who has left is kept
 		*list = (*list)[:0]
 	}
