@@ -1,5 +1,12 @@
 // Package format knows the containers that live streams come in: what to call them, what players want to be told, and
-// what a recording's file should end in. It looks at the first bytes only, and never changes any.
+// what a recording's file should end in; and of some, where in a stream a viewer may begin. It never changes a byte.
+//
+// [Detect] names a format by a stream's first bytes. Its [Format.Scanner] then follows the stream:
+//
+//	container                       units          a viewer begins
+//	MPEG transport stream           packets        at a random access point, behind PAT and PMT
+//	multipart/x-mixed-replace       parts          at a delimiter
+//	others                          not known      where it likes, or at the stream's beginning
 package format
 
 import (
