@@ -1,5 +1,5 @@
-// Package recording keeps one live stream on disk while it goes on: a [penstock.Sink] like any other, that can be read at
-// any place while it is written.
+// Package recording keeps one live stream on disk while it goes on: a [penstock.Sink] like any other, that can be read
+// at any place while it is written.
 //
 //	                      Mark: join points
 //	                            │
@@ -21,9 +21,9 @@
 //
 // # A disk that fails
 //
-// A full disk, a broken one, or one that has gone does not harm the stream: SpliceWrite drops what cannot be
-// written, says how much in a gap, and tries again with a new segment. What a segment had taken stays in it. Where fsync
-// fails, what was written since the last that succeeded may be on the disk or not: it is told as in doubt, and is neither
+// A full disk, a broken one, or one that has gone does not harm the stream: SpliceWrite drops what cannot be written,
+// says how much in a gap, and tries again with a new segment. What a segment had taken stays in it. Where fsync fails,
+// what was written since the last that succeeded may be on the disk or not: it is told as in doubt, and is neither
 // dropped nor read back.
 //
 // # The index

@@ -29,14 +29,13 @@ func (e *GapError) Unwrap() error { return e.Err }
 // failed ends the segment, if there is one, with an error at an offset, which End has reached: from there on bytes are
 // dropped until the next segment takes some.
 func (r *Recording) failed(off int64, err error) {
-	now, lasted := time.Now(), false
+	now, begins := time.Now(), r.inStep()
 	if s := r.seg; s != nil && s.told {
-		lasted = now.Sub(s.began) >= patience*r.cfg.Retry
 		r.retire(off)
 	} else if s != nil {
 		err = errors.Join(err, r.abandon())
 	}
-	if r.backoff == 0 || lasted {
+	if r.backoff == 0 || begins && now.Sub(r.resumed) >= patience*r.cfg.Retry {
 		r.backoff = r.cfg.Retry
 	} else {
 		r.backoff = min(2*r.backoff, patience*r.cfg.Retry)
@@ -45,12 +44,11 @@ func (r *Recording) failed(off int64, err error) {
 
 	r.mu.Lock()
 	r.state.lastErr = err
-	open := r.state.openGap() != nil
-	if !open {
+	if begins {
 		r.state.gaps = append(r.state.gaps, &gap{from: off, to: growing, since: now, err: err})
 	}
 	r.mu.Unlock()
-	if !open {
+	if begins {
 		r.emit(Event{Kind: GapBegun, From: off, To: off, At: now, Err: err})
 	}
 }
@@ -87,6 +85,7 @@ func (r *Recording) endGap(off int64) {
 	if g == nil {
 		return
 	}
+	r.resumed = time.Now()
 	if r.index != nil {
 		r.index.gap(g)
 	}

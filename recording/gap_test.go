@@ -13,7 +13,8 @@ import (
 	"github.com/penstock-io/penstock/recording"
 )
 
-// TestAFileThatCannotBeMadeIsTriedAgain has Create fail from the beginning, for 3.5 s of a stream of 1000 bytes a 100 ms.
+// TestAFileThatCannotBeMadeIsTriedAgain has Create fail from the beginning, for 3.5 s of a stream of 1000 bytes a 100
+// ms.
 func TestAFileThatCannotBeMadeIsTriedAgain(t *testing.T) {
 	backings(t, func(t *testing.T, open func(testing.TB) penstock.Conduit) {
 		synctest.Test(t, func(t *testing.T) {
@@ -40,7 +41,8 @@ func TestAFileThatCannotBeMadeIsTriedAgain(t *testing.T) {
 			}
 			// Tried at 0, 1, 3 and 7 seconds.
 			files, gaps := w.tiles()
-			if !slices.Equal(gaps, []run{{0, 70_000}}) || !slices.Equal(files, []run{{70_000, 100_000}}) || w.asked != 4 {
+			wantGaps, wantFiles := []run{{0, 70_000}}, []run{{70_000, 100_000}}
+			if !slices.Equal(gaps, wantGaps) || !slices.Equal(files, wantFiles) || w.asked != 4 {
 				t.Errorf("gaps %v, files %v after %d attempts", gaps, files, w.asked)
 			}
 			if off, at, ok := w.rec.Find(begun); off != 70_000 || !at.Equal(begun.Add(7*time.Second)) || !ok {
@@ -53,7 +55,8 @@ func TestAFileThatCannotBeMadeIsTriedAgain(t *testing.T) {
 				t.Errorf("the index has the gaps %v", x.Gaps)
 			}
 			told := w.said(recording.GapBegun, recording.GapEnded)
-			if len(told) != 2 || told[0].Kind != recording.GapBegun || told[1].To != 70_000 || told[1].Err != error(syscall.EROFS) {
+			if len(told) != 2 || told[0].Kind != recording.GapBegun || told[1].To != 70_000 ||
+				told[1].Err != error(syscall.EROFS) {
 				t.Errorf("told is %+v", told)
 			}
 		})
@@ -148,7 +151,8 @@ func TestADeviceWithoutSpaceLeavesNoEmptyFiles(t *testing.T) {
 			if made != 7 || removed != 7 {
 				t.Errorf("%d files made, %d removed", made, removed)
 			}
-			if st := w.rec.Status(); !errors.Is(st.Err, syscall.ENOSPC) || st.Gaps != 1 || st.Segments != 0 || st.File != "" {
+			st := w.rec.Status()
+			if !errors.Is(st.Err, syscall.ENOSPC) || st.Gaps != 1 || st.Segments != 0 || st.File != "" {
 				t.Errorf("%+v", st)
 			}
 			if told := w.said(recording.SegmentBegun, recording.SegmentEnded); len(told) != 0 {
@@ -174,4 +178,45 @@ func TestAFileThatCannotBeRemovedIsTold(t *testing.T) {
 		t.Errorf("told is %v", err)
 	}
 	w.stop()
+}
+
+// TestTheBackoffBeginsAnewAfterASegmentThatLasted has Create fail, work for a while, and fail again.
+func TestTheBackoffBeginsAnewAfterASegmentThatLasted(t *testing.T) {
+	for _, tc := range []struct {
+		lasted time.Duration
+		want   time.Duration // until the next attempt
+	}{{5 * time.Second, 4 * time.Second}, {10 * time.Second, time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+			if err != nil {
+				t.Skip(err)
+			}
+			full.Close()
+			asked, begun := 0, time.Time{}
+			var w *world
+			w = record(t, t.TempDir(), penstock.NewPipe(0), recording.Config{
+				SegmentTime: tc.lasted,
+				Create: func(at time.Time) (*os.File, error) {
+					if asked++; asked == 3 { // after 1 and 2 s
+						return w.create(at)
+					}
+					begun = time.Now()
+					return nil, syscall.EIO
+				},
+			})
+			until := func(n int) {
+				for asked < n {
+					w.offer(10)
+					time.Sleep(100 * time.Millisecond)
+				}
+			}
+			until(4)
+			failed := begun
+			until(5)
+			if got := begun.Sub(failed); got != tc.want {
+				t.Errorf("after a segment of %v the next attempt is after %v", tc.lasted, got)
+			}
+			w.stop()
+		})
+	}
 }

@@ -194,7 +194,7 @@ func (w *world) tiles() (files, gaps []run) {
 	}
 	st := w.rec.Status()
 	if sum(gaps) != st.GapBytes || sum(files) != st.Bytes {
-		w.t.Errorf("status says %d bytes and %d in gaps, found are %d and %d", st.Bytes, st.GapBytes, sum(files), sum(gaps))
+		w.t.Errorf("status says %d and %d in gaps, found are %d and %d", st.Bytes, st.GapBytes, sum(files), sum(gaps))
 	}
 	return files, gaps
 }

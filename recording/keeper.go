@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// keeper does what may take a disk long and that SpliceWrite is not to wait for: it syncs, and closes segments that have
-// ended. It is one goroutine, so a file is never synced after it has been closed.
+// keeper does what may take a disk long and that SpliceWrite is not to wait for: it syncs, and closes segments that
+// have ended. It is one goroutine, so a file is never synced after it has been closed.
 type keeper struct {
 	ended chan *segment // to be closed, in order
 	done  chan struct{}
@@ -56,7 +56,7 @@ func (r *Recording) syncGrowing() {
 		r.syncIndex()
 		return
 	}
-	// What was written meanwhile may be what could not be, too. The kernel says so only once. (fsync(2), since Linux 4.13)
+	// What was written meanwhile may be what could not be, too. The kernel says so only once. (fsync(2), Linux 4.13)
 	s.suspect.Store(max(1, int64(time.Since(s.began))))
 	from := s.synced
 	if now, end := r.growing(); now == s {

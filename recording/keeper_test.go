@@ -111,8 +111,11 @@ func TestAFailingSyncPutsInDoubtWhatWasNotSynced(t *testing.T) {
 						t.Errorf("the index doubts %v", x.Doubts)
 					}
 					failed := w.said(recording.SyncFailed)
-					if len(failed) != 1 || failed[0].File != w.made[0] || failed[0].From != 4000 || failed[0].To != 8000 {
-						t.Errorf("told is %+v", failed)
+					if len(failed) != 1 {
+						t.Fatalf("told is %+v", failed)
+					}
+					if e := failed[0]; e.File != w.made[0] || e.From != 4000 || e.To != 8000 {
+						t.Errorf("told is %+v", e)
 					}
 				})
 			})

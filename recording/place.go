@@ -111,8 +111,8 @@ type marks struct {
 	any atomic.Bool
 }
 
-// maxMarks is how many may be waiting, so that a writer that does not come costs no more than this. Every second is then
-// dropped: what is lost are places to join at.
+// maxMarks is how many may be waiting, so that a writer that does not come costs no more than this. Every second is
+// then dropped: what is lost are places to join at.
 const maxMarks = 1 << 16
 
 func (q *marks) add(off int64, at time.Time) {

@@ -15,10 +15,10 @@ var ErrOutside = errors.New("recording: outside of the stream")
 // End returns how far the stream has come, in bytes from its beginning: each byte before is in a segment or in a gap.
 func (r *Recording) End() int64 { return r.end.Load() }
 
-// Open opens the segment that holds the byte at an offset, at that byte: n > 0 bytes can be read from there now, and no
-// more are to be, although there may be. The file is the caller's, who closes it. At End there is nothing yet: f is nil,
-// n 0 and err nil. The error is a [*GapError] where the bytes were dropped, ErrOutside before 0 and after End, else that
-// of opening: fs.ErrNotExist where somebody has deleted the segment.
+// Open opens the segment that holds the byte at an offset, at that byte: n > 0 bytes can be read from there now, and
+// no more are to be, although there may be. The file is the caller's, who closes it. At End there is nothing yet: f is
+// nil, n 0 and err nil. The error is a [*GapError] where the bytes were dropped, ErrOutside before 0 and after End,
+// else that of opening: fs.ErrNotExist where somebody has deleted the segment.
 func (r *Recording) Open(off int64) (f *os.File, n int64, err error) {
 	name, at, n, err := r.locate(off)
 	if n == 0 || err != nil {
@@ -54,7 +54,8 @@ func (r *Recording) locate(off int64) (name string, at, n int64, err error) {
 			return s.name, off - s.from, to - off, nil
 		}
 	}
-	g := r.state.gaps[before(r.state.gaps, off, func(g *gap) int64 { return g.from })] // what is in no segment is in a gap
+	i := before(r.state.gaps, off, func(g *gap) int64 { return g.from }) // what is in no segment is in a gap
+	g := r.state.gaps[i]
 	to := g.to
 	if to == growing {
 		to = end

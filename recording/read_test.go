@@ -194,3 +194,56 @@ func TestMarksThatNobodyFetchesAreBounded(t *testing.T) {
 	w.offer(1000)
 	w.stop()
 }
+
+// TestJoinPointsThatComeLateAreNotMadeUp has a stream show its first one after 2 s, a clock that goes back, and a mark
+// for what was dropped.
+func TestJoinPointsThatComeLateAreNotMadeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		w := record(t, t.TempDir(), penstock.NewPipe(0), recording.Config{})
+		find := func(after time.Duration, want int64) {
+			t.Helper()
+			if off, at, ok := w.rec.Find(begun.Add(after)); off != want || at.After(begun.Add(after)) || !ok {
+				t.Errorf("of %v found is %d at %v, %v, not %d", after, off, at.Sub(begun), ok, want)
+			}
+		}
+		for range 20 {
+			w.offer(1000)
+			time.Sleep(100 * time.Millisecond)
+		}
+		find(1800*time.Millisecond, 15_000)
+		w.mark()
+		w.offer(1000)
+		find(1800*time.Millisecond, 0)
+		find(2*time.Second, 20_000)
+
+		w.rec.Mark(w.off+500, begun.Add(time.Second))
+		w.offer(1000)
+		find(1800*time.Millisecond, 0)
+		find(2*time.Second, 21_500)
+
+		w.stop()
+		w.index()
+	})
+}
+
+// TestWhatWasDroppedIsNeverFound has a mark come too late, for a place in a gap.
+func TestWhatWasDroppedIsNeverFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := record(t, t.TempDir(), penstock.NewPipe(0), recording.Config{})
+		w.refusing(syscall.EIO)
+		w.offer(1000)
+		w.refusing(nil)
+		time.Sleep(time.Second)
+		w.rec.Mark(500, time.Now())
+		w.mark()
+		w.offer(1000)
+		if off, _, ok := w.rec.Find(time.Now()); off != 1000 || !ok {
+			t.Errorf("found is %d, %v", off, ok)
+		}
+		w.stop()
+		if x := w.index(); len(x.Places) != 1 {
+			t.Errorf("the index has %v", x.Places)
+		}
+	})
+}

@@ -78,8 +78,9 @@ type Recording struct {
 	sink    penstock.Sink // into the last segment's file
 	retryAt time.Time
 	backoff time.Duration
-	noted   place // the last one of a stream without join points
-	result  error // of Close
+	resumed time.Time // when the last gap ended
+	noted   place     // the last one of a stream without join points
+	result  error     // of Close
 	keeper  *keeper
 
 	mu    sync.Mutex // never held while anything is waited for
@@ -88,7 +89,8 @@ type Recording struct {
 
 var _ penstock.Sink = (*Recording)(nil)
 
-// New returns a recording of a stream that has not begun. It is to be closed. It panics where Create or Open is missing.
+// New returns a recording of a stream that has not begun. It is to be closed. It panics where Create or Open is
+// missing.
 func New(cfg Config) *Recording {
 	if cfg.Create == nil || cfg.Open == nil {
 		panic("recording: a Config without Create or without Open")
@@ -103,8 +105,8 @@ func New(cfg Config) *Recording {
 	return r
 }
 
-// Mark says that the stream can be joined at an offset, whose bytes arrived at a time. Offsets ascend, and each is marked
-// before SpliceWrite is given the byte; any other goroutine may do so. It does not wait.
+// Mark says that the stream can be joined at an offset, whose bytes arrived at a time. Offsets ascend, and each is
+// marked before SpliceWrite is given the byte; any other goroutine may do so. It does not wait.
 func (r *Recording) Mark(off int64, at time.Time) { r.marks.add(off, at) }
 
 // SpliceWrite moves n bytes, which p holds, to the end of the recording. It waits for the disk, whatever flags say. An
@@ -221,10 +223,10 @@ func (r *Recording) Interrupt() {}
 // Resume has nothing to undo.
 func (r *Recording) Resume() {}
 
-// Close ends the recording, for a reason that goes into the index; nil is the end of the stream. It waits until everything
-// is on the disk that is to be, and all files are closed. What was recorded can still be read. Its error is that of
-// closing the segment that was being written, and of the index; what went wrong before is in Status. It may be called
-// again.
+// Close ends the recording, for a reason that goes into the index; nil is the end of the stream. It waits until
+// everything is on the disk that is to be, and all files are closed. What was recorded can still be read. Its error is
+// that of closing the segment that was being written, and of the index; what went wrong before is in Status. It may be
+// called again.
 func (r *Recording) Close(reason error) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()

@@ -51,8 +51,8 @@ func (s *segment) due(cfg *Config, off int64, at time.Time) bool {
 
 func (s *segment) suspected() bool { return s.suspect.Load() != 0 }
 
-// reach returns how many of n bytes at an offset certainly belong to the segment: up to where its size ends it, and up to
-// the next join point where it may end.
+// reach returns how many of n bytes at an offset certainly belong to the segment: up to where its size ends it, and up
+// to the next join point where it may end.
 func (q *marks) reach(s *segment, cfg *Config, off int64, n int) int {
 	to := off + int64(n)
 	if cfg.SegmentBytes > 0 {

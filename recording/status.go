@@ -85,7 +85,7 @@ type EventKind uint8
 // The kinds of events.
 const (
 	SegmentBegun EventKind = iota // its file has taken its first bytes
-	SegmentEnded                  // its file is closed, and synced if that was asked for; maybe after the next has begun
+	SegmentEnded                  // its file is closed, and synced if that is wanted; maybe after the next has begun
 	GapBegun                      // Err: nothing can be written
 	GapEnded                      // a segment begins, or the recording ends. Err: as when it began
 	SyncFailed                    // Err: the bytes are in the file, but maybe not on the disk
