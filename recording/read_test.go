@@ -221,6 +221,9 @@ func TestJoinPointsThatComeLateAreNotMadeUp(t *testing.T) {
 		w.offer(1000)
 		find(1800*time.Millisecond, 0)
 		find(2*time.Second, 21_500)
+		if _, at, _ := w.rec.Find(time.Now()); !at.Equal(begun.Add(2 * time.Second)) {
+			t.Errorf("times do not ascend: %v", at.Sub(begun))
+		}
 
 		w.stop()
 		w.index()
