@@ -47,9 +47,8 @@ func (h *Hub) find(ago time.Duration) (int64, error) {
 
 // startInArchiveLocked makes v begin at off.
 func (h *Hub) startInArchiveLocked(v *Viewer, off int64) {
-	v.at.Store(off)
-	v.begun.Store(true)
-	v.expect, v.joined = off, true
+	v.beginAt(off)
+	v.joined = true
 	h.fallBehindLocked(v, h.ring.next())
 	h.unclaimLocked(v) // none, for now
 	go v.pump()
@@ -96,7 +95,8 @@ func (h *Hub) canRejoin(v *Viewer) bool {
 func (v *Viewer) readArchive(flags penstock.Flags) error {
 	h := v.h
 	if !v.started {
-		if err := v.loadHeader(h.currentTables()); err != nil {
+		tables := h.currentTables()
+		if err := v.write(v.withHeader(tables), tables); err != nil {
 			return err
 		}
 		if err := v.flush(flags); err != nil {
@@ -110,7 +110,6 @@ func (v *Viewer) readArchive(flags penstock.Flags) error {
 		if _, to := gap.Gap(); to > v.at.Load() {
 			v.expect = v.at.Load()
 			v.noteSkip(to)
-			v.expect = to
 			return nil
 		}
 		return h.awaitArchive(v, grown)
@@ -192,11 +191,4 @@ func (h *Hub) awaitArchive(v *Viewer, grown uint64) error {
 		h.archived.Wait()
 	}
 	return nil
-}
-
-// currentTables returns what a viewer that begins now is sent first.
-func (h *Hub) currentTables() []byte {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.tables
 }

@@ -98,9 +98,6 @@ func (h *Hub) fallBehindLocked(v *Viewer, seq uint64) {
 	v.index = len(h.behind)
 	h.behind = append(h.behind, v)
 	v.since, v.lastMoved = clock(), time.Time{}
-	if !v.begun.Load() {
-		v.at.Store(h.offsetLocked(seq))
-	}
 	h.claimLocked(v, seq)
 	h.patrolLocked()
 }
@@ -203,7 +200,7 @@ func (h *Hub) keepLocked(c *chunk) (free []*chunk) {
 		h.tables = c.header
 	}
 	if c.scanned && c.join {
-		h.backlog, h.keeps = c.seq, h.cfg.FastStart > 0
+		h.backlog, h.keeps = c.seq, h.cfg.FastStart > 0 && !h.ended
 	}
 	if !h.keeps {
 		return free

@@ -3,44 +3,40 @@ package hub
 import "bytes"
 
 // What goes in front of a viewer's bytes: its owner's header, once, and what the stream itself wants to be begun with
-// (tables, say), wherever the viewer begins or goes on and has had other ones before.
+// (tables, say), where the viewer begins, and where it goes on after a skip and has had other ones before.
 
-// wantsHeader tells whether something is to go in front of c.
-func (v *Viewer) wantsHeader(c *chunk) bool {
-	return !v.started && v.cfg.Header != nil || v.wantsTables(c)
+// front returns what goes in front of what v has not had of c. A recording has everything that tables are made of.
+func (v *Viewer) front(c *chunk) (b, tables []byte) {
+	switch {
+	case v.cfg.MustHave:
+	case c.join && v.loaded == 0:
+		tables = c.header
+	case !v.started: // it begins where the archive says, and the ring has that
+		tables = v.h.currentTables()
+	}
+	if !v.started {
+		return v.withHeader(tables), tables
+	}
+	if v.landed && !bytes.Equal(tables, v.tables) {
+		return tables, tables
+	}
+	return nil, nil
 }
 
-// wantsTables tells whether v begins with c, or has skipped to it, and the tables are not those that it has. A recording
-// has everything that they were made of.
-func (v *Viewer) wantsTables(c *chunk) bool {
-	return c.join && len(c.header) > 0 && v.loaded == 0 && v.landed && !v.cfg.MustHave && !bytes.Equal(v.tables, c.header)
+// withHeader returns the owner's header, with tables behind it.
+func (v *Viewer) withHeader(tables []byte) []byte {
+	if v.cfg.Header == nil {
+		return tables
+	}
+	h := v.cfg.Header()
+	return append(h[:len(h):len(h)], tables...)
 }
 
-// writeHeader writes what belongs in front of c to the viewer's own pipe, which is empty and takes it whole.
-func (v *Viewer) writeHeader(c *chunk) error {
-	if v.wantsTables(c) {
-		tables := c.header
-		if err := v.loadHeader(tables); err != nil {
-			return err
-		}
-		v.tables = tables
-		return nil
-	}
-	if v.wantsHeader(c) {
-		return v.loadHeader(nil)
-	}
-	return nil
-}
-
-// loadHeader writes the owner's header, unless it was written, and the stream's tables.
-func (v *Viewer) loadHeader(tables []byte) error {
-	var b []byte
-	if !v.started && v.cfg.Header != nil {
-		b = v.cfg.Header()
-	}
+// write puts what goes in front into the viewer's own pipe, which is empty and takes it whole.
+func (v *Viewer) write(b, tables []byte) error {
 	v.started = true
 	if len(tables) > 0 {
-		b = append(b[:len(b):len(b)], tables...)
+		v.tables = tables
 	}
 	if len(b) == 0 {
 		return nil
@@ -52,4 +48,11 @@ func (v *Viewer) loadHeader(tables []byte) error {
 	v.n += n
 	v.head += n
 	return err
+}
+
+// currentTables returns what a viewer that begins now is sent first.
+func (h *Hub) currentTables() []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tables
 }

@@ -109,7 +109,7 @@ func (h *Hub) policeLocked(now int64, full bool) (m measures) {
 // applyLocked does with v, which is off the ring or over its limits, as its policy says.
 func (h *Hub) applyLocked(v *Viewer, over bool, m *measures) {
 	switch {
-	case v.policy == Skip:
+	case v.policy == Skip, v.policy != Block && !v.begun.Load(): // who has had nothing misses nothing
 		m.free = append(m.free, h.skipLocked(v)...)
 	case over || v.policy == Disconnect:
 		h.cutLocked(v, ErrTooSlow, m)

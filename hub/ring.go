@@ -44,11 +44,3 @@ func (r *ring) from(off int64) *chunk {
 	}
 	return nil
 }
-
-// offsetLocked returns where in the stream the chunk of that number begins, or will.
-func (h *Hub) offsetLocked(seq uint64) int64 {
-	if c := h.ring.at(seq); c != nil {
-		return c.off
-	}
-	return h.in.Load()
-}

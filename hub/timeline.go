@@ -55,7 +55,7 @@ func (t *timeline) when(off int64) int64 {
 func (h *Hub) lagLocked(v *Viewer, now int64) (bytes int64, age time.Duration) {
 	at := v.at.Load()
 	bytes = h.in.Load() - at
-	if v.place != behind || bytes <= 0 {
+	if v.place != behind || bytes <= 0 || !v.begun.Load() {
 		return 0, 0
 	}
 	if when := h.timeline.when(at); when != 0 {

@@ -79,7 +79,7 @@ type Viewer struct {
 	own     penstock.Conduit // its own pipe, nil where it has none
 	n       int              // bytes in it
 	head    int              // of these, that are no part of the stream
-	started bool             // the header is written
+	started bool             // what goes in front of the first byte is written
 	landed  bool             // the run being loaded does not follow on the last one
 	joined  bool             // it stands at a join point, or behind one
 	pages   bool             // its sink is written to: it is better served from memory
@@ -91,6 +91,7 @@ type Viewer struct {
 	reason  string           // or why in memory
 
 	at    atomic.Int64 // offset in the stream of the next byte for the sink, once begun
+	start atomic.Int64 // where it began, once begun
 	begun atomic.Bool
 	idle  atomic.Bool // behind, with nothing to do: it waits for the archive
 
@@ -152,6 +153,9 @@ func (v *Viewer) Done() <-chan struct{} { return v.done }
 // Err returns, after Done, why: nil is the end of the stream.
 func (v *Viewer) Err() error { <-v.done; return v.err }
 
+// Start returns where in the stream the viewer's first byte is, once that is known.
+func (v *Viewer) Start() (off int64, known bool) { return v.start.Load(), v.begun.Load() }
+
 // Leave makes the viewer leave with err, whatever it is doing. It does not wait.
 func (v *Viewer) Leave(err error) {
 	h := v.h
@@ -205,8 +209,11 @@ func (v *Viewer) advance(flags penstock.Flags) error {
 			if err := v.readArchive(flags); err != nil {
 				return err
 			}
+		case errors.Is(t.err, ErrEnded) && v.begun.Load() && v.expect < v.h.in.Load(): // no join point came any more
+			v.noteSkip(v.h.in.Load())
+			return t.err
 		case errors.Is(t.err, ErrEnded) && !v.started && v.cfg.Header != nil:
-			if err := v.loadHeader(nil); err != nil {
+			if err := v.write(v.withHeader(nil), nil); err != nil {
 				return err
 			}
 		case t.c == nil:
@@ -254,10 +261,12 @@ func (v *Viewer) gave(n int) {
 func (v *Viewer) load(c *chunk, last bool) (loaded int, err error) {
 	v.joined = true
 	v.noteSkip(c.off + int64(v.loaded))
-	if v.loaded > 0 && !v.started && v.cfg.Header != nil { // of what goes in front, a part is to be dropped
-		return v.loaded, v.loadHeader(nil)
+	front, tables := v.front(c)
+	if v.loaded > 0 && len(front) > 0 { // it goes alone: of what goes behind it a part is to be dropped
+		return v.loaded, v.write(front, tables)
 	}
-	if last && !v.wantsHeader(c) {
+	if last && len(front) == 0 {
+		v.started = true
 		return c.n, v.take(c)
 	}
 	c.mu.Lock()
@@ -269,7 +278,7 @@ func (v *Viewer) load(c *chunk, last bool) (loaded int, err error) {
 	if err != nil {
 		return v.loaded, err
 	}
-	if err := v.writeHeader(c); err != nil {
+	if err := v.write(front, tables); err != nil {
 		return v.loaded, err
 	}
 	head := v.n
@@ -308,18 +317,26 @@ func (v *Viewer) take(c *chunk) error {
 func (v *Viewer) noteSkip(off int64) {
 	v.landed = !v.begun.Load() || off > v.expect
 	if !v.begun.Load() {
-		v.at.Store(off)
-		v.begun.Store(true)
+		v.beginAt(off)
 		return
 	}
 	if from := v.expect; off > from {
 		bump(&v.skipped, off-from)
 		v.tally.skips.Add(1)
 		v.at.Store(off)
+		v.expect = off
 		if v.cfg.OnSkip != nil {
 			v.cfg.OnSkip(from, off)
 		}
 	}
+}
+
+// beginAt notes where in the stream the viewer's first byte is.
+func (v *Viewer) beginAt(off int64) {
+	v.start.Store(off)
+	v.at.Store(off)
+	v.expect = off
+	v.begun.Store(true)
 }
 
 var errPartialTee = errors.New("hub: a tee into an empty pipe of the same capacity did not get further than the last")
@@ -367,7 +384,7 @@ func (v *Viewer) roomLocked(c *chunk) (from penstock.Conduit, err error) {
 	}
 	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < from.Cap() {
 		v.dropOwn()
-		v.own = v.h.arena.NewPipe(from.Cap() / penstock.DefaultPageSize)
+		v.own = v.h.arena.NewPipe(from.Cap()/penstock.DefaultPageSize + 1) // what goes in front has a slot
 	}
 	return from, nil
 }
