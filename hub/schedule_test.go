@@ -248,8 +248,10 @@ func (w *wordSource) SpliceRead(p penstock.Conduit, n int, flags penstock.Flags)
 	return m, err
 }
 
-func (w *wordSource) Path(penstock.Conduit) (penstock.Path, string) { return penstock.PathReadWrite, "a test" }
-func (w *wordSource) Polls() bool                                   { return w.polls }
+func (w *wordSource) Path(penstock.Conduit) (penstock.Path, string) {
+	return penstock.PathReadWrite, "a test"
+}
+func (w *wordSource) Polls() bool { return w.polls }
 
 func (w *wordSource) Wait() error { return nil }
 

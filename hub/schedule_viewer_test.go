@@ -21,17 +21,17 @@ type testViewer struct {
 	ago    bool
 	polls  bool
 
-	mu        sync.Mutex
-	cond      sync.Cond
-	got       []byte
-	room      int
-	broken    error // what a write fails with
-	cut       bool  // interrupted
-	skips     [][2]int64
-	leaving   bool // on its own account
-	finished  bool
-	left      error
-	in        *hub.Viewer
+	mu       sync.Mutex
+	cond     sync.Cond
+	got      []byte
+	room     int
+	broken   error // what a write fails with
+	cut      bool  // interrupted
+	skips    [][2]int64
+	leaving  bool // on its own account
+	finished bool
+	left     error
+	in       *hub.Viewer
 }
 
 var errBroken = errors.New("connection reset by peer")
