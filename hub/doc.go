@@ -12,8 +12,8 @@
 // # In step and behind
 //
 // A viewer in step is parked: it costs its sink and nothing else. The publisher's goroutine serves the parked viewers
-// itself, one after the other, without waiting (the fast loop). A viewer whose sink would block gets a goroutine, and a
-// pipe for its remainder, until it is in step again.
+// itself, one after the other, without waiting (the fast loop; many viewers are split between several). A viewer whose
+// sink would block gets a goroutine, and a pipe for its remainder, until it is in step again.
 //
 // The ring's newest chunks are kernel pipes. Older ones, which only slow viewers still need, are moved to pages in this
 // process's memory, densely, so that the ring's bound is in bytes of stream and the kernel's pipe budget stays small.
@@ -21,8 +21,15 @@
 //
 // # Slow viewers
 //
-// With [Block] the publisher waits for the slowest viewer. With [Disconnect] a viewer that falls off the ring is cut,
-// and nobody waits for it. A recording blocks in either case: it must have everything.
+// What becomes of a viewer that does not keep up is its [Policy]: the publisher waits for it, or it is cut, or it skips to
+// the newest join point, or it catches up from the recording and comes back into step, with every byte exactly once. How
+// far behind it may be is the ring's bound, and its [Limits]. A recording blocks in any case: it must have everything.
+// Who is slow, by how many bytes and seconds and since when, is in [Hub.Stats] at any time.
+//
+// # Where viewers begin
+//
+// In a stream of mere bytes anywhere. Of one for which there is a [Scanner] the hub keeps what came since the newest join
+// point, and viewers begin there at once; or, with SinkConfig.Ago, further back in the recording.
 //
 // # Who should use something else
 //
