@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,8 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/penstock-io/penstock/bench/internal/machine"
 	"github.com/penstock-io/penstock/bench/internal/role"
 )
 
@@ -94,28 +92,9 @@ func footprintOf(pid int) (f footprint, err error) {
 	if err != nil {
 		return f, err
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return f, err
-	}
-	meminfo, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return f, err
-	}
-	resident, err := bytesOf("VmRSS", status)
-	slab, serr := bytesOf("Slab", meminfo)
-	return footprint{len(open), resident, slab}, errors.Join(err, serr)
-}
-
-// bytesOf reads a line of /proc that tells so many kB.
-func bytesOf(name string, text []byte) (int, error) {
-	for line := range bytes.Lines(text) {
-		var kib int
-		if _, err := fmt.Sscanf(string(line), name+": %d kB", &kib); err == nil {
-			return kib << 10, nil
-		}
-	}
-	return 0, fmt.Errorf("/proc tells no %s", name)
+	memory, err := machine.MemoryOf(pid)
+	slab, serr := machine.Slab()
+	return footprint{len(open), memory.Resident, slab}, errors.Join(err, serr)
 }
 
 // playIdleRelays relays every connection it gets to a server, and collects its garbage when told.
@@ -123,7 +102,7 @@ func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
 	// What is needed is known of both kinds; where so many descriptors are not to be had there are fewer connections.
 	each := map[string]int{kindIO: 6, kindPenstock: 2}[s.Kind]
 	const rest = 300 // pipes in a pool, and what the process has anyway
-	limit, err := allowDescriptors(s.Conns*each + rest)
+	limit, err := machine.AllowDescriptors(s.Conns*each + rest)
 	if err != nil {
 		return err
 	}
@@ -168,23 +147,6 @@ func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
 			return err
 		}
 	}
-}
-
-// allowDescriptors raises the limit to n if it may, and returns what it is then.
-func allowDescriptors(n int) (int, error) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, os.NewSyscallError("getrlimit", err)
-	}
-	if limit.Cur >= uint64(n) {
-		return int(limit.Cur), nil
-	}
-	raised := unix.Rlimit{Cur: uint64(n), Max: max(limit.Max, uint64(n))}
-	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
-		return n, nil
-	}
-	limit.Cur = limit.Max
-	return int(limit.Max), os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 }
 
 func playIdleClients(s spec, in *json.Decoder, out *json.Encoder) error {

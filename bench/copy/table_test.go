@@ -94,13 +94,3 @@ func TestAReportHasTheGoalsAndEveryKind(t *testing.T) {
 		}
 	}
 }
-
-func TestResidentBytesAreReadInAStatus(t *testing.T) {
-	n, err := bytesOf("VmRSS", []byte("Name:\tcopy\nVmHWM:\t    9999 kB\nVmRSS:\t    1234 kB\nRssAnon:\t 5 kB\n"))
-	if n != 1234<<10 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-	if _, err := bytesOf("VmRSS", []byte("Name:\tcopy\n")); err == nil {
-		t.Error("no VmRSS is no error")
-	}
-}

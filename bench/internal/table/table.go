@@ -1,0 +1,162 @@
+// Package table sets the figures of several kinds side by side: medians over interleaved rounds, and ratios that are
+// taken within a round before their median.
+package table
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/penstock-io/penstock/bench/internal/spread"
+)
+
+// Metric is one figure of a run.
+type Metric struct {
+	Name   string // with its unit
+	Format string // of a value
+	Ratio  string // heading of the ratios; none are given if it is empty
+}
+
+// Sample is what one run measured: a value for each metric, NaN where there is none.
+type Sample struct {
+	Values []float64
+	Others float64 // CPUs that other processes and guests used meanwhile
+}
+
+// Table holds samples: Samples[k][round] belongs to Kinds[k].
+type Table struct {
+	Title   string
+	Kinds   []string
+	Base    []int // what each kind's ratios refer to; nil is the first kind
+	Metrics []Metric
+	Samples [][]Sample
+}
+
+// New returns a table without samples.
+func New(title string, kinds []string, metrics []Metric) *Table {
+	return &Table{Title: title, Kinds: kinds, Metrics: metrics, Samples: make([][]Sample, len(kinds))}
+}
+
+// Tell is a sample in one line.
+func (t *Table) Tell(s Sample) string {
+	var b strings.Builder
+	for i, m := range t.Metrics {
+		if !math.IsNaN(s.Values[i]) {
+			fmt.Fprintf(&b, "  "+m.Format+" %s", s.Values[i], m.Name)
+		}
+	}
+	return fmt.Sprintf("%s  others %.2f", b.String(), s.Others)
+}
+
+// Spread is what a kind's values of a metric came to; ok is false if there are none.
+func (t *Table) Spread(kind, metric int) (s spread.Spread, ok bool) {
+	var v []float64
+	for _, s := range t.Samples[kind] {
+		if x := s.Values[metric]; !math.IsNaN(x) {
+			v = append(v, x)
+		}
+	}
+	if len(v) == 0 {
+		return s, false
+	}
+	return spread.Of(v), true
+}
+
+// Ratio is what a kind's ratios in a metric came to, each within its round; ok is false if there are none.
+func (t *Table) Ratio(kind, metric int) (s spread.Spread, ok bool) {
+	base := 0
+	if t.Base != nil {
+		base = t.Base[kind]
+	}
+	var ratios []float64
+	for round, s := range t.Samples[kind] {
+		v, b := s.Values[metric], t.Samples[base][round].Values[metric]
+		switch {
+		case math.IsNaN(v) || math.IsNaN(b):
+		case v == b:
+			ratios = append(ratios, 1) // 0 to 0 as well
+		default:
+			ratios = append(ratios, v/b)
+		}
+	}
+	if len(ratios) == 0 {
+		return s, false
+	}
+	return spread.Of(ratios), true
+}
+
+// header and rows are the table's cells, ratios first.
+func (t *Table) header(first string) []string {
+	cells := []string{first}
+	for _, m := range t.Metrics {
+		if m.Ratio != "" {
+			cells = append(cells, m.Ratio)
+		}
+	}
+	for _, m := range t.Metrics {
+		cells = append(cells, m.Name)
+	}
+	return cells
+}
+
+func (t *Table) rows(median string) [][]string {
+	cell := func(format, bold string, s spread.Spread, ok bool) string {
+		if !ok {
+			return "–"
+		}
+		middle := strings.ReplaceAll(bold, "%", fmt.Sprintf(format, s.Median))
+		return fmt.Sprintf("%s ("+format+"–"+format+")", middle, s.Low, s.High)
+	}
+	rows := make([][]string, len(t.Kinds))
+	for k, kind := range t.Kinds {
+		rows[k] = append(rows[k], kind)
+		for i, m := range t.Metrics {
+			if m.Ratio != "" {
+				s, ok := t.Ratio(k, i)
+				rows[k] = append(rows[k], cell("%.2f", median, s, ok))
+			}
+		}
+		for i, m := range t.Metrics {
+			s, ok := t.Spread(k, i)
+			rows[k] = append(rows[k], cell(m.Format, "%", s, ok))
+		}
+	}
+	return rows
+}
+
+// Print writes the table for a terminal.
+func (t *Table) Print(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.Join(t.header(t.Title), "\t"))
+	for _, row := range t.rows("%") {
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
+	}
+	return tw.Flush()
+}
+
+// Markdown writes the table under a heading, ratios bold: they are what travels.
+func (t *Table) Markdown(w io.Writer, level int) error {
+	head := t.header("kind")
+	fmt.Fprintf(w, "\n%s %s\n\n| %s |\n|%s\n", strings.Repeat("#", level), t.Title,
+		strings.Join(head, " | "), strings.Repeat("---|", len(head)))
+	for _, row := range t.rows("**%**") {
+		if _, err := fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Disturbed counts the runs during which others used more than quiet CPUs.
+func (t *Table) Disturbed(quiet float64) (n int) {
+	for _, samples := range t.Samples {
+		for _, s := range samples {
+			if s.Others > quiet {
+				n++
+			}
+		}
+	}
+	return n
+}
