@@ -1,7 +1,7 @@
 # Needs Go and nothing else: "make test" installs or names what tests use
 # besides, and the developer tools are pinned in tools/go.mod.
 
-.PHONY: help run build test soak lint fmt bench bench-copy bench-pipes clean
+.PHONY: help run build test soak lint fmt bench bench-copy bench-crowd bench-pipes clean
 
 ARGS =
 
@@ -65,6 +65,9 @@ bench: ## measure fan-out (ARGS= adds flags)
 
 bench-copy: ## measure Copy and CopyBoth beside io.Copy, for six minutes (ARGS= adds flags)
 	cd bench && go run ./copy $(ARGS)
+
+bench-crowd: ## measure a live stream to a crowd of viewers, beside other servers (ARGS= adds flags)
+	cd bench && go run ./crowd $(ARGS)
 
 bench-pipes: ## measure the pipe in memory, beside its peers (ARGS= adds flags)
 	go test -run '^$$' -bench Pipe $(ARGS) .

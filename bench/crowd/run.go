@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"sync"
 	"time"
 
 	"github.com/penstock-io/penstock/bench/internal/machine"
@@ -22,6 +23,7 @@ var metrics = []table.Metric{
 	{Name: "RSS KiB/viewer", Format: "%.1f"},
 	{Name: "anon KiB/viewer", Format: "%.1f"},
 	{Name: "delivered", Format: "%.3f"},
+	{Name: "joined", Format: "%.0f"},
 	{Name: "lost", Format: "%.0f"},
 	{Name: "gone", Format: "%.0f"},
 	{Name: "p50 ms", Format: "%.2f"},
@@ -31,7 +33,7 @@ var metrics = []table.Metric{
 
 // The times of a run besides spec.For and the ramp.
 const (
-	beginning = 10 * time.Second       // within which a server must carry the stream
+	beginning = 10 * time.Second       // for the server to carry the stream, and for viewers besides their ramp
 	settling  = time.Second            // before memory is read, and before the window
 	hung      = 60 * time.Second       // longer than it should a run may take
 	askAgain  = 20 * time.Millisecond  // whether the stream is there
@@ -40,9 +42,12 @@ const (
 
 // cast is the processes of one run.
 type cast struct {
-	server    int // process number
+	server int          // process number
+	said   bytes.Buffer // by the program; whole when it has ended
+
+	mu        sync.Mutex // guards what follows, for the watchdog
+	late      bool
 	program   *exec.Cmd
-	said      bytes.Buffer // by the program; whole when it has ended
 	processes []*role.Process
 }
 
@@ -51,15 +56,23 @@ func (c *cast) start(name string, s spec, answer any) (*role.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
 	c.processes = append(c.processes, p)
+	if c.late {
+		p.Kill()
+	}
+	c.mu.Unlock()
 	if err := p.Ask(s, answer); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
 }
 
-// kill ends all processes, from any goroutine.
+// kill ends all processes, and those that are yet to come, so that nobody is waited for any more. From any goroutine.
 func (c *cast) kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late = true
 	for _, p := range c.processes {
 		p.Kill()
 	}
@@ -106,6 +119,9 @@ func measure(s spec, paths map[string]string, dir string) (got table.Sample, err
 			err = fmt.Errorf("%w; the server said:\n%s", err, &c.said)
 		}
 	}()
+	s.RampWithin = 2*time.Duration(s.Viewers/s.Ramp)*time.Second + beginning
+	watchdog := time.AfterFunc(s.RampWithin+s.For+hung, c.kill)
+	defer watchdog.Stop()
 	if err := c.startServer(&s, paths, dir); err != nil {
 		return got, err
 	}
@@ -135,12 +151,14 @@ func measure(s spec, paths map[string]string, dir string) (got table.Sample, err
 
 func (c *cast) startServer(s *spec, paths map[string]string, dir string) error {
 	if p, ok := programs[s.Kind]; ok {
-		var err error
-		c.program, err = p.start(paths[s.Kind], dir, s, &c.said)
+		command, err := p.start(paths[s.Kind], dir, s, &c.said)
 		if err != nil {
 			return err
 		}
-		c.server = c.program.Process.Pid
+		c.server = command.Process.Pid
+		c.mu.Lock()
+		c.program = command
+		c.mu.Unlock()
 		return awaitListener(s.Watch)
 	}
 	p, err := c.start("server", *s, s)
@@ -153,8 +171,6 @@ func (c *cast) startServer(s *spec, paths map[string]string, dir string) error {
 
 // window measures the steady state.
 func (c *cast) window(s spec, before machine.Memory, viewers *role.Process) (got table.Sample, err error) {
-	watchdog := time.AfterFunc(s.For+hung, c.kill)
-	defer watchdog.Stop()
 	var seen watched
 	if err := viewers.Ask("begin", &seen); err != nil {
 		return got, fmt.Errorf("viewers: %w", err)
@@ -187,7 +203,7 @@ func (c *cast) window(s spec, before machine.Memory, viewers *role.Process) (got
 	if seen.Arrived == 0 || seen.Bytes == 0 {
 		return got, errors.New("nothing was delivered")
 	}
-	n := float64(s.Viewers)
+	n := float64(seen.Joined)
 	cpu := spent.Seconds() / took.Seconds()
 	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
 	got.Values = []float64{
@@ -197,6 +213,7 @@ func (c *cast) window(s spec, before machine.Memory, viewers *role.Process) (got
 		float64(after.Resident-before.Resident) / 1024 / n,
 		float64(after.Anonymous-before.Anonymous) / 1024 / n,
 		float64(seen.Bytes) / (n * float64(s.Rate) * took.Seconds()),
+		float64(seen.Joined),
 		float64(seen.Lost),
 		float64(seen.Gone),
 		ms(seen.Delays.Quantile(0.5)),

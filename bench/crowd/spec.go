@@ -25,7 +25,9 @@ type spec struct {
 	Parse   int // one viewer in so many reads and checks its stream
 	Ramp    int // viewers that connect in a second
 	For     time.Duration
-	Bad     bool // there are bad viewers besides
+	// RampWithin is how long to wait for all viewers; the run goes on with those that have joined.
+	RampWithin time.Duration
+	Bad        bool // there are bad viewers besides
 
 	// What the server adds.
 	Publish, Watch               string // addresses

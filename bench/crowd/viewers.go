@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-io/penstock/bench/internal/delays"
 	"github.com/penstock-io/penstock/bench/internal/machine"
+	"github.com/penstock-io/penstock/bench/internal/pace"
 )
 
 // The viewers are one thread with one epoll set, so that they cost little: they share the machine with the server. One
@@ -23,11 +24,11 @@ import (
 
 // watched is what the viewers saw in the window.
 type watched struct {
-	Bytes   int64 // of all viewers
-	Arrived int64 // messages, of those that parse
-	Lost    int64 // messages that were left out, of those that parse
-	Gone    int   // viewers whose connection has ended, since the beginning
-	Why     string
+	Joined  int           // viewers that have got some of the stream, since the beginning
+	Bytes   int64         // of all viewers
+	Arrived int64         // messages, of those that parse
+	Lost    int64         // messages that were left out, of those that parse
+	Gone    int           // viewers whose connection has ended, since the beginning
 	Delays  delays.Delays // from when a message was due until a viewer had all of it
 }
 
@@ -45,7 +46,6 @@ type audience struct {
 	spec
 	poll    int
 	viewers []viewer
-	begun   int
 	got     watched
 	buffer  []byte
 	failure error // of a stream that is damaged, or of a server that does not answer as it should
@@ -59,8 +59,8 @@ const (
 	pollTimeout   = 20 // ms: new viewers and commands are looked for so often
 )
 
-// playViewers connects the viewers, says when all have got some of the stream, and then answers "begin" and "end" with
-// what they saw since the answer before.
+// playViewers connects the viewers, says when all have got some of the stream, or as many as do in spec.RampWithin, and
+// then answers "begin" and "end" with what they saw since the answer before.
 func playViewers(s spec, in *json.Decoder, out *json.Encoder) error {
 	if _, err := machine.AllowDescriptors(s.Viewers + 100); err != nil {
 		return err
@@ -72,7 +72,9 @@ func playViewers(s spec, in *json.Decoder, out *json.Encoder) error {
 	}
 	defer unix.Close(a.poll)
 	connected, failed := make(chan int, s.Viewers), make(chan error, 1)
-	go func() { failed <- connectAll(s, connected) }()
+	enough := make(chan struct{})
+	go func() { failed <- connectAll(s, connected, enough) }()
+	within := time.After(s.RampWithin)
 	commands := make(chan string)
 	go func() {
 		defer close(commands)
@@ -106,10 +108,13 @@ func playViewers(s spec, in *json.Decoder, out *json.Encoder) error {
 			if err := out.Encode(a.got); err != nil {
 				return err
 			}
-			a.got = watched{Gone: a.got.Gone, Why: a.got.Why}
+			a.got = watched{Joined: a.got.Joined, Gone: a.got.Gone}
+		case <-within:
+			close(enough)
+			within = nil
 		default:
 		}
-		if !ready && a.begun == s.Viewers {
+		if !ready && (a.got.Joined == s.Viewers || within == nil) {
 			ready = true
 			if err := out.Encode(a.got); err != nil {
 				return err
@@ -119,26 +124,45 @@ func playViewers(s spec, in *json.Decoder, out *json.Encoder) error {
 	return a.failure
 }
 
-// connectAll connects one viewer after another, no faster than spec.Ramp, and sends the request of each.
-func connectAll(s spec, connected chan<- int) error {
+// connecting is how many viewers may be on their way at once. A server that listens with a short queue leaves one of them
+// waiting for a second or more, but not the others.
+const connecting = 16
+
+// connectAll connects the viewers, evenly and no faster than spec.Ramp, until there are enough, and sends the request of
+// each.
+func connectAll(s spec, connected chan<- int, enough <-chan struct{}) error {
 	addr, err := net.ResolveTCPAddr("tcp4", s.Watch)
 	if err != nil {
 		return err
 	}
 	to := &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(addr.IP.To4())}
-	const step = 10 * time.Millisecond
-	beat := time.NewTicker(step)
-	defer beat.Stop()
-	each := max(1, s.Ramp/int(time.Second/step))
-	for i := range s.Viewers {
-		if i%each == each-1 {
-			<-beat.C
+	beat, err := pace.Start(time.Second / time.Duration(s.Ramp))
+	if err != nil {
+		return err
+	}
+	turns, failed := make(chan struct{}, connecting), make(chan error, s.Viewers)
+	for range s.Viewers {
+		if _, err := beat.Next(); err != nil {
+			return err
 		}
-		fd, err := connect(to, s.WatchRequest)
-		if err != nil {
-			return fmt.Errorf("viewer %d: %w", i, err)
+		select {
+		case turns <- struct{}{}:
+		case <-enough:
+			return nil
 		}
-		connected <- fd
+		go func() {
+			fd, err := connect(to, s.WatchRequest)
+			if err == nil {
+				connected <- fd
+			}
+			failed <- err
+			<-turns
+		}()
+	}
+	for range s.Viewers {
+		if err := <-failed; err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -251,7 +275,7 @@ func (a *audience) count(v *viewer, n int) {
 	a.got.Bytes += int64(n)
 	if !v.begun {
 		v.begun = true
-		a.begun++
+		a.got.Joined++
 	}
 }
 
@@ -260,14 +284,13 @@ func (a *audience) leave(v *viewer, errno syscall.Errno) {
 	if errno == unix.EAGAIN || errno == unix.EINTR {
 		return
 	}
-	var err error = errno
-	if errno == 0 {
-		err = io.EOF
+	var reason error = io.EOF
+	if errno != 0 {
+		reason = errno
 	}
-	if !v.begun {
-		a.failure = fmt.Errorf("a viewer got nothing: %w", err)
+	if !v.begun && a.failure == nil {
+		a.failure = fmt.Errorf("a viewer got nothing: %w", reason)
 	}
 	a.got.Gone++
-	a.got.Why = err.Error()
 	unix.Close(v.fd) // which takes it out of the epoll set
 }
