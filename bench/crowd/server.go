@@ -124,6 +124,6 @@ func (h hubCrowd) join(conn *net.TCPConn) {
 }
 
 func (h hubCrowd) carry(publisher *net.TCPConn) error {
-	_, err := h.Publish(context.Background(), penstock.SourceOf(publisher))
+	_, err := h.Publish(context.Background(), penstock.SourceOf(publisher), hub.PublishConfig{})
 	return err
 }

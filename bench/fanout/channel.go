@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 )
@@ -17,19 +16,21 @@ type sharedBuffer struct {
 }
 
 // relayChannel is the other usual way: a goroutine and a channel for each viewer, and reference-counted buffers from a
-// pool, so that the bytes are read once and written N times. A full channel holds up the source.
-func relayChannel(src *net.TCPConn, viewers []*net.TCPConn) error {
+// pool, so that the bytes are read once and written N times. A full channel holds up the source. The recording is as a
+// viewer.
+func relayChannel(d duty) error {
+	writers := d.writers()
 	pool := sync.Pool{New: func() any { return &sharedBuffer{data: make([]byte, copyBuffer)} }}
-	failed := make(chan error, len(viewers))
-	queues := make([]chan *sharedBuffer, len(viewers))
+	failed := make(chan error, len(writers))
+	queues := make([]chan *sharedBuffer, len(writers))
 	var done sync.WaitGroup
-	for i, v := range viewers {
+	for i, w := range writers {
 		queues[i] = make(chan *sharedBuffer, channelDepth)
 		done.Go(func() {
 			var err error
 			for b := range queues[i] {
 				if err == nil {
-					if _, err = v.Write(b.data); err != nil {
+					if _, err = w.Write(b.data); err != nil {
 						failed <- err
 					}
 				}
@@ -44,7 +45,7 @@ func relayChannel(src *net.TCPConn, viewers []*net.TCPConn) error {
 		for {
 			b := pool.Get().(*sharedBuffer)
 			b.data = b.data[:cap(b.data)]
-			n, err := src.Read(b.data)
+			n, err := d.src.Read(b.data)
 			if err == io.EOF {
 				return nil
 			}
@@ -52,7 +53,7 @@ func relayChannel(src *net.TCPConn, viewers []*net.TCPConn) error {
 				return err
 			}
 			b.data = b.data[:n]
-			b.users.Store(int32(len(viewers)))
+			b.users.Store(int32(len(writers)))
 			for _, q := range queues {
 				q <- b
 			}
@@ -69,6 +70,6 @@ func relayChannel(src *net.TCPConn, viewers []*net.TCPConn) error {
 	case err := <-failed:
 		return err
 	default:
-		return closeAll(viewers)
+		return closeAll(d.viewers)
 	}
 }

@@ -2,24 +2,30 @@ package main
 
 import (
 	"context"
-	"net"
 
 	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
 )
 
 // relayHub is this project's hub, blocking as MultiWriter does.
-func relayHub(src *net.TCPConn, viewers []*net.TCPConn) error {
+func relayHub(d duty) error {
 	h := hub.New(hub.Config{OnSlow: hub.Block})
-	left := make([]*hub.Viewer, len(viewers))
-	for i, c := range viewers {
+	var left []*hub.Viewer
+	for _, c := range d.viewers {
 		v, err := h.Attach(penstock.SinkOf(c), hub.SinkConfig{OnLeave: func(error) { c.Close() }})
 		if err != nil {
 			return err
 		}
-		left[i] = v
+		left = append(left, v)
 	}
-	if _, err := h.Publish(context.Background(), penstock.SourceOf(src), hub.PublishConfig{}); err != nil {
+	if d.record != nil {
+		v, err := h.Attach(penstock.SinkOf(d.record), hub.SinkConfig{Name: "recording", MustHave: true})
+		if err != nil {
+			return err
+		}
+		left = append(left, v)
+	}
+	if _, err := h.Publish(context.Background(), penstock.SourceOf(d.src), hub.PublishConfig{}); err != nil {
 		return err
 	}
 	h.End()
@@ -29,5 +35,5 @@ func relayHub(src *net.TCPConn, viewers []*net.TCPConn) error {
 			return err
 		}
 	}
-	return src.Close()
+	return d.src.Close()
 }

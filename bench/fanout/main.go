@@ -10,10 +10,11 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/penstock-io/penstock/bench/internal/role"
+	"github.com/penstock-io/penstock/bench/internal/table"
 )
 
 func main() {
@@ -34,6 +35,12 @@ func exit(who string, err error) {
 func run() error {
 	var (
 		ns         = flag.String("n", "1,4,16,64", "numbers of viewers")
+		arrivals   = flag.String("arrivals", "bulk", "how the stream arrives: bulk, or in messages of such sizes as 1400,16k,64k,256k")
+		offer      = flag.Float64("offer", -1, "bytes per second to deliver in messages, summed over the viewers; 0 is as fast as can be, and less is 150e6, or 25,000 messages if that is less")
+		seconds    = flag.Float64("seconds", 2, "how long messages are sent at a pace")
+		record     = flag.Bool("record", false, "record the stream to a file, too, of 4 GB at most")
+		recordDir  = flag.String("record-dir", os.TempDir(), "where to record")
+		encrypt    = flag.Int("tls", 0, "one viewer in so many is on TLS; 0 is none")
 		names      = flag.String("kinds", "multiwriter,channel,raw,hub", "kinds of relay; ratios refer to the first")
 		rounds     = flag.Int("rounds", 5, "how often to measure each kind")
 		size       = flag.Int64("bytes", 0, "bytes to deliver in one run, summed over its viewers; 0 is enough for a second or two")
@@ -62,23 +69,29 @@ func run() error {
 	if *verify {
 		spec.Send, spec.Drain = "pattern", "pattern"
 	}
-	var tables []table
-	for text := range strings.SplitSeq(*ns, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return fmt.Errorf("-n: %q is not a number of viewers", text)
+	spec.TLS = *encrypt
+	if *record {
+		spec.Record = *recordDir
+	}
+	if *record || *encrypt > 0 {
+		kinds = slices.DeleteFunc(kinds, isBare)
+		if len(kinds) == 0 {
+			return errBare
 		}
-		spec.Viewers, spec.Size = n, *size/int64(n)
-		if *size == 0 {
-			spec.Size = deliveredBytes(n, *verify) / int64(n)
-		}
+	}
+	specs, err := plan(spec, *arrivals, *ns, *offer, *seconds, *size)
+	if err != nil {
+		return err
+	}
+	var tables []*table.Table
+	for _, spec := range specs {
 		t, err := compare(spec, kinds, *rounds, *quiet)
 		if err != nil {
 			return err
 		}
 		tables = append(tables, t)
 		if !*markdown && !*verify {
-			if err := t.print(os.Stdout); err != nil {
+			if err := t.Print(os.Stdout); err != nil {
 				return err
 			}
 		}
@@ -93,33 +106,20 @@ func run() error {
 	return nil
 }
 
-// deliveredBytes is how much to deliver so that a run takes a second or two and the sockets' buffers hold a small part
-// of the stream.
-func deliveredBytes(viewers int, verify bool) int64 {
-	switch {
-	case verify:
-		return 400e6
-	case viewers < 4:
-		return 8e9
-	}
-	return 16e9
-}
-
 // compare measures every kind once in each round. The order turns by one each round, so that nobody always comes
 // after the same neighbour.
-func compare(spec runSpec, kinds []string, rounds int, quiet float64) (table, error) {
-	t := table{viewers: spec.Viewers, kinds: kinds, samples: make([][]sample, len(kinds))}
+func compare(spec runSpec, kinds []string, rounds int, quiet float64) (*table.Table, error) {
+	t := table.New(spec.title(), kinds, spec.metrics())
 	for round := range rounds {
 		for i := range kinds {
 			k := (i + round) % len(kinds)
 			spec.Kind = kinds[k]
 			s, err := measureQuiet(spec, quiet)
 			if err != nil {
-				return t, fmt.Errorf("%s, %d viewers, round %d: %w", spec.Kind, spec.Viewers, round+1, err)
+				return t, fmt.Errorf("%s, %s, round %d: %w", spec.Kind, t.Title, round+1, err)
 			}
-			t.samples[k] = append(t.samples[k], s)
-			fmt.Fprintf(os.Stderr, "N=%-3d round %d  %-20s %6.2f GB/s  %.4f CPU-s/GB  others %.2f\n",
-				spec.Viewers, round+1, spec.Kind, s.GBPerSecond, s.CPUPerGB, s.Others)
+			t.Samples[k] = append(t.Samples[k], s)
+			fmt.Fprintf(os.Stderr, "%s round %d  %-20s %s\n", t.Title, round+1, spec.Kind, t.Tell(s))
 		}
 	}
 	return t, nil
@@ -129,7 +129,7 @@ func compare(spec runSpec, kinds []string, rounds int, quiet float64) (table, er
 const attempts = 20
 
 // measureQuiet repeats a run while others use more than quiet CPUs; the last attempt stands.
-func measureQuiet(spec runSpec, quiet float64) (s sample, err error) {
+func measureQuiet(spec runSpec, quiet float64) (s table.Sample, err error) {
 	for range attempts {
 		s, err = measure(spec)
 		if err != nil || s.Others <= quiet {

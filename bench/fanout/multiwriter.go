@@ -1,20 +1,13 @@
 package main
 
-import (
-	"io"
-	"net"
-)
+import "io"
 
 // relayMultiWriter is what most Go programs do: one buffer, written to every viewer in turn.
-func relayMultiWriter(src *net.TCPConn, viewers []*net.TCPConn) error {
-	writers := make([]io.Writer, len(viewers))
-	for i, v := range viewers {
-		writers[i] = v
-	}
+func relayMultiWriter(d duty) error {
 	// Hiding ReadFrom and WriteTo makes CopyBuffer use the buffer.
-	_, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(writers...)}, struct{ io.Reader }{src}, make([]byte, copyBuffer))
-	if err != nil {
+	to := struct{ io.Writer }{io.MultiWriter(d.writers()...)}
+	if _, err := io.CopyBuffer(to, struct{ io.Reader }{d.src}, make([]byte, copyBuffer)); err != nil {
 		return err
 	}
-	return closeAll(viewers)
+	return closeAll(d.viewers)
 }

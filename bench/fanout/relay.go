@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,18 +17,37 @@ import (
 	"github.com/penstock-io/penstock/bench/internal/socket"
 )
 
-// A relay delivers everything that src sends to every viewer, nobody skipped and nothing dropped, ends every viewer's
-// stream where src ends, and returns once the last byte is handed to the kernel. It may take ownership of the
-// connections.
-type relay func(src *net.TCPConn, viewers []*net.TCPConn) error
+// A relay delivers everything that the source sends to every viewer and to the recording, nobody skipped and nothing
+// dropped, ends every viewer's stream where the source ends, and returns once the last byte is handed to the kernel. It
+// may take ownership of the connections.
+type relay func(duty) error
+
+// duty is what a relay is given.
+type duty struct {
+	src     *net.TCPConn
+	viewers []net.Conn // a *net.TCPConn or a *tls.Conn each
+	record  *os.File   // nil: nothing is recorded; not the relay's to close
+}
+
+// writers are the viewers and the recording.
+func (d duty) writers() []io.Writer {
+	var ws []io.Writer
+	for _, v := range d.viewers {
+		ws = append(ws, v)
+	}
+	if d.record != nil {
+		ws = append(ws, d.record)
+	}
+	return ws
+}
 
 // kinds are the relays that can be compared. The first in the list of -kinds is what the others' ratios refer to.
 var kinds = map[string]relay{
 	"multiwriter": relayMultiWriter,
 	"channel":     relayChannel,
 	"hub":         relayHub,
-	"raw":         rawLoop{chunk: mib, ahead: rawAhead}.relay,
-	"rawpoll":     rawPoll{chunk: mib, ahead: rawAhead}.relay,
+	"raw":         bare(rawLoop{chunk: mib, ahead: rawAhead}.relay),
+	"rawpoll":     bare(rawPoll{chunk: mib, ahead: rawAhead}.relay),
 }
 
 const (
@@ -49,9 +71,9 @@ func findRelay(name string) (relay, error) {
 		return nil, fmt.Errorf("%w; there are %s", err, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 	}
 	if strings.HasPrefix(name, "rawpoll") {
-		return rawPoll{chunk: o.chunk, once: o.once, ahead: o.ahead}.relay, nil
+		return bare(rawPoll{chunk: o.chunk, once: o.once, ahead: o.ahead}.relay), nil
 	}
-	return rawLoop{chunk: o.chunk, once: o.once, ahead: o.ahead}.relay, nil
+	return bare(rawLoop{chunk: o.chunk, once: o.once, ahead: o.ahead}.relay), nil
 }
 
 // relayed is what the relay's process tells about one run.
@@ -60,19 +82,39 @@ type relayed struct {
 	CPU   time.Duration // user and system time from there to the relay's return
 }
 
+// isBare tells whether a kind moves bytes between TCP connections and nothing else.
+func isBare(kind string) bool { return strings.HasPrefix(kind, "raw") }
+
+var errBare = errors.New("the raw relays know TCP connections only: no TLS, no recording")
+
+// bare makes a relay of one for TCP connections only.
+func bare(r func(src *net.TCPConn, viewers []*net.TCPConn) error) relay {
+	return func(d duty) error {
+		viewers := make([]*net.TCPConn, len(d.viewers))
+		for i, v := range d.viewers {
+			tcp, ok := v.(*net.TCPConn)
+			if !ok || d.record != nil {
+				return errBare
+			}
+			viewers[i] = tcp
+		}
+		return r(d.src, viewers)
+	}
+}
+
 // measureRelay waits for the source's first byte, runs r and takes the CPU time of this process between the two.
-func measureRelay(r relay, src *net.TCPConn, viewers []*net.TCPConn) (relayed, error) {
-	if err := socket.AwaitReadable(src); err != nil {
+func measureRelay(r relay, d duty) (relayed, error) {
+	if err := socket.AwaitReadable(d.src); err != nil {
 		return relayed{}, err
 	}
 	begin, spent := machine.Monotonic(), machine.ProcessCPU()
-	if err := r(src, viewers); err != nil {
+	if err := r(d); err != nil {
 		return relayed{}, err
 	}
 	return relayed{Begin: begin, CPU: machine.ProcessCPU() - spent}, nil
 }
 
-func closeAll(conns []*net.TCPConn) error {
+func closeAll[C io.Closer](conns []C) error {
 	for _, c := range conns {
 		if err := c.Close(); err != nil {
 			return err

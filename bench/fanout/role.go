@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"github.com/penstock-io/penstock/bench/internal/machine"
 	"github.com/penstock-io/penstock/bench/internal/role"
 	"github.com/penstock-io/penstock/bench/internal/socket"
+	"github.com/penstock-io/penstock/bench/internal/table"
 )
 
 // A run is four processes: this one, which only waits, and three re-executions of its binary:
@@ -28,8 +30,14 @@ type runSpec struct {
 	Drain      string // how the viewers drain, see drainStreams
 	Congestion string // congestion control of the two senders; empty is the system's
 	Pin        bool   // give the relay a CPU of its own
-	Source     string // address to connect to, once known
-	Viewer     string
+
+	Message int           // bytes; 0 is bulk, see arrivals.go
+	Every   time.Duration // from one message to the next; 0 is as fast as can be
+	Record  string        // directory to record the stream in; empty is not at all
+	TLS     int           // one viewer in so many is on TLS; 0 is none
+
+	Source string // address to connect to, once known
+	Viewer string
 }
 
 // playRole runs the role that this process was started for.
@@ -37,6 +45,11 @@ func playRole(name string) error {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var spec runSpec
 	if err := in.Decode(&spec); err != nil {
+		return err
+	}
+	// Every viewer has a descriptor, and some a pipe.
+	const each, rest = 3, 100
+	if _, err := machine.AllowDescriptors(spec.Viewers*each + rest); err != nil {
 		return err
 	}
 	switch name {
@@ -67,24 +80,53 @@ func playRelay(spec runSpec, out *json.Encoder) error {
 	if err := out.Encode(spec); err != nil {
 		return err
 	}
-	viewers := make([]*net.TCPConn, spec.Viewers)
-	for i := range viewers {
-		if viewers[i], err = accept(viewerSide); err != nil {
-			return err
-		}
-		if err := socket.SetCongestion(viewers[i], spec.Congestion); err != nil {
-			return err
-		}
-	}
-	src, err := accept(sourceSide)
+	d, err := acceptViewers(viewerSide, spec)
 	if err != nil {
 		return err
 	}
-	result, err := measureRelay(r, src, viewers)
+	if d.src, err = accept(sourceSide); err != nil {
+		return err
+	}
+	if spec.Record != "" {
+		if d.record, err = createRecording(spec.Record); err != nil {
+			return err
+		}
+		defer d.record.Close()
+	}
+	result, err := measureRelay(r, d)
 	if err != nil {
 		return err
+	}
+	if d.record != nil {
+		if err := checkRecording(d.record, spec.Size, spec.Send == "pattern"); err != nil {
+			return err
+		}
 	}
 	return out.Encode(result)
+}
+
+func acceptViewers(l net.Listener, spec runSpec) (d duty, err error) {
+	config, err := serverConfig()
+	if err != nil {
+		return d, err
+	}
+	for i := range spec.Viewers {
+		c, err := accept(l)
+		if err != nil {
+			return d, err
+		}
+		if err := socket.SetCongestion(c, spec.Congestion); err != nil {
+			return d, err
+		}
+		v := net.Conn(c)
+		if spec.encrypted(i) {
+			if v, err = handshake(c, config, tls.Server); err != nil {
+				return d, err
+			}
+		}
+		d.viewers = append(d.viewers, v)
+	}
+	return d, nil
 }
 
 func accept(l net.Listener) (*net.TCPConn, error) {
@@ -96,33 +138,29 @@ func accept(l net.Listener) (*net.TCPConn, error) {
 }
 
 func playViewers(spec runSpec, out *json.Encoder) error {
-	conns := make([]*net.TCPConn, spec.Viewers)
+	conns := make([]net.Conn, spec.Viewers)
 	for i := range conns {
 		c, err := net.Dial("tcp", spec.Viewer)
+		if err == nil && spec.encrypted(i) {
+			c, err = handshake(c.(*net.TCPConn), clientConfig(), tls.Client)
+		}
 		if err != nil {
 			return err
 		}
-		conns[i] = c.(*net.TCPConn)
+		conns[i] = c
 	}
 	if err := out.Encode(spec); err != nil {
 		return err
 	}
-	total, err := drainStreams(conns, spec.Drain)
+	total, err := drainStreams(conns, spec)
 	if err != nil {
 		return err
 	}
 	return out.Encode(total)
 }
 
-// sample is what one run measured.
-type sample struct {
-	GBPerSecond float64 // delivered, summed over the viewers
-	CPUPerGB    float64 // seconds of the relay's process per delivered GB
-	Others      float64 // CPUs that other processes and guests used meanwhile
-}
-
 // measure plays all three roles for one run.
-func measure(spec runSpec) (s sample, err error) {
+func measure(spec runSpec) (s table.Sample, err error) {
 	others, err := machine.WatchOthers()
 	if err != nil {
 		return s, err
@@ -170,8 +208,8 @@ func measure(spec runSpec) (s sample, err error) {
 	if arrived.Bytes != want {
 		return s, fmt.Errorf("%d bytes delivered instead of %d", arrived.Bytes, want)
 	}
-	gb := float64(want) / 1e9
-	return sample{GBPerSecond: gb / (arrived.End - through.Begin).Seconds(), CPUPerGB: through.CPU.Seconds() / gb}, nil
+	s.Values = spec.figures(through, arrived)
+	return s, nil
 }
 
 // startRole starts a role; with pin the relay has the first CPU to itself and the other roles share the rest.

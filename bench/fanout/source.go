@@ -17,7 +17,7 @@ const sourceBuffer = 1 << 20
 
 // sendStream connects to addr, sends size bytes and half-closes. How: "write" copies one reused buffer with write(2),
 // which leaves the relay 32 KiB page runs as most senders do; "sendfile" sends one memory file's pages by reference;
-// "pattern" writes the verified stream in pieces of changing length.
+// "pattern" writes the verified stream in pieces of changing length. In messages, see arrivals.go, it writes always.
 func sendStream(spec runSpec) error {
 	c, err := net.Dial("tcp", spec.Source)
 	if err != nil {
@@ -29,12 +29,14 @@ func sendStream(spec runSpec) error {
 		return err
 	}
 	size := spec.Size
-	switch spec.Send {
-	case "write":
+	switch {
+	case spec.Message > 0:
+		err = sendMessages(conn, spec, spec.Send == "pattern")
+	case spec.Send == "write":
 		err = sendWrites(conn, size)
-	case "sendfile":
+	case spec.Send == "sendfile":
 		err = sendPages(conn, size)
-	case "pattern":
+	case spec.Send == "pattern":
 		err = sendPattern(conn, size)
 	default:
 		err = fmt.Errorf("source: unknown way to send %q", spec.Send)
