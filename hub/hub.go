@@ -83,6 +83,7 @@ type Hub struct {
 	batch   []*Viewer   // storage: parked as it was before the last chunk, for the next
 	tight   Limits      // no viewer's are tighter
 	patrol  *time.Timer // looks after limits in time; nil while nobody needs it
+	looking bool        // it does so now
 
 	timeline timeline
 
@@ -194,7 +195,7 @@ func (h *Hub) Abort(err error) {
 func (h *Hub) Wait() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(h.viewers) > 0 {
+	for len(h.viewers) > 0 || h.looking {
 		h.left.Wait()
 	}
 }

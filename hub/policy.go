@@ -198,14 +198,14 @@ func (h *Hub) patrolLocked() {
 	if every == 0 {
 		return
 	}
-	every = max(every/4, 10*time.Millisecond)
-	h.patrol = time.AfterFunc(every, h.lookAround)
+	h.patrol = time.AfterFunc(max(every/4, 10*time.Millisecond), h.lookAround)
 }
 
 // lookAround is the patrol.
 func (h *Hub) lookAround() {
 	now := time.Now()
 	h.mu.Lock()
+	h.looking = true
 	m := h.policeLocked(clock(), false)
 	for _, v := range h.behind {
 		if v.cause != nil || !v.stalledLocked(now, h.ended) {
@@ -213,10 +213,13 @@ func (h *Hub) lookAround() {
 		}
 		h.cutLocked(v, ErrStalled, &m)
 	}
-	h.patrol = nil
-	h.patrolLocked()
 	h.mu.Unlock()
 	m.carryOut(h)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.patrol, h.looking = nil, false
+	h.patrolLocked()
+	h.left.Broadcast() // who waits for all to have left waits for the patrol, too
 }
 
 // stalledLocked tells whether v's sink has taken nothing for longer than it may.
