@@ -3,7 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
-	"runtime"
+
 	"testing"
 
 	"github.com/penstock-io/penstock"
@@ -26,7 +26,7 @@ func TestAHubFollowsAnother(t *testing.T) {
 		}()
 		<-ready
 		for first.Stats().Sinks == 0 {
-			runtime.Gosched() // there is no event for somebody else's attaching
+			yield() // there is no event for somebody else's attaching
 		}
 		want := offsets(5 << 20)
 		near, pub := tcpPair(t)
