@@ -51,10 +51,10 @@ func run() (err error) {
 		rounds   = flag.Int("rounds", 3, "how often to measure each kind")
 		rate     = flag.Int("rate", 125_000, "the stream's bytes per second")
 		message  = flag.Int("message", 5000, "bytes of a message")
-		parse    = flag.Int("parse", 10, "one viewer in so many reads and checks its stream; the others discard it in the kernel")
+		parse    = flag.Int("parse", 10, "one viewer in so many checks its stream; the others discard it in the kernel")
 		ramp     = flag.Int("ramp", 2000, "viewers that connect in a second")
 		seconds  = flag.Float64("seconds", 10, "how long the steady state is measured")
-		bad      = flag.Bool("bad", false, "measure each kind without and with bad viewers besides: ratios are between the two")
+		bad      = flag.Bool("bad", false, "measure each kind with bad viewers, too: ratios are to it without")
 		quiet    = flag.Float64("quiet", 0.3, "repeat a run during which others used more than this many CPUs")
 		attempts = flag.Int("attempts", 2, "how often at most a disturbed run is made before it counts all the same")
 		markdown = flag.Bool("markdown", false, "print tables in Markdown")
@@ -179,10 +179,11 @@ func (m *measurer) report(w *os.File, s spec, tables []*table.Table) error {
 		return err
 	}
 	fmt.Fprintf(w, "# A crowd: one live stream to N viewers on loopback\n\n%s.\n\n", host)
-	fmt.Fprintf(w, "Medians of %d interleaved rounds, lowest and highest in brackets; ratios within the same round. The stream is\n", m.rounds)
-	fmt.Fprintf(w, "%d bytes a second in messages of %d; one viewer in %d reads and checks it, the others discard it in the kernel.\n", s.Rate, s.Message, s.Parse)
-	fmt.Fprintf(w, "CPU and memory are the server's process alone, in a window of %v; a GB is 10^9 bytes. Delays are from when a message\n", s.For)
-	fmt.Fprint(w, "was due at the publisher until a viewer had all of it. Lost are messages left out, gone are viewers cut off.\n")
+	fmt.Fprintf(w, "Medians of %d interleaved rounds, lowest and highest in brackets; ratios within the same round.\n", m.rounds)
+	fmt.Fprintf(w, "The stream is %d bytes a second in messages of %d; one viewer in %d reads and checks it,\n", s.Rate, s.Message, s.Parse)
+	fmt.Fprintf(w, "the others discard it in the kernel. CPU and memory are the server's process alone, in a window of\n")
+	fmt.Fprintf(w, "%v; a GB is 10^9 bytes. Delays are from when a message was due at the publisher until a viewer had\n", s.For)
+	fmt.Fprint(w, "all of it. Lost are messages left out, gone are viewers cut off.\n")
 	for _, t := range tables {
 		if err := t.Markdown(w, 2); err != nil {
 			return err

@@ -63,7 +63,8 @@ func buildPenstock(dir string) (string, error) {
 		return "", fmt.Errorf("go list: %w", explained(err))
 	}
 	path := filepath.Join(dir, "penstock")
-	if _, err := exec.Command("go", "build", "-C", strings.TrimSpace(string(where)), "-o", path, "./cmd/penstock").Output(); err != nil {
+	build := exec.Command("go", "build", "-C", strings.TrimSpace(string(where)), "-o", path, "./cmd/penstock")
+	if _, err := build.Output(); err != nil {
 		return "", fmt.Errorf("go build: %w", explained(err))
 	}
 	return path, nil
