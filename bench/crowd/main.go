@@ -10,9 +10,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/penstock-io/penstock/bench/internal/machine"
@@ -71,6 +73,11 @@ func run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(m.dir)) }()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		exit("crowd", errors.Join(fmt.Errorf("%v", <-interrupted), os.RemoveAll(m.dir))) // the roles see their input end
+	}()
 	kinds, err := m.available(strings.Split(*names, ","))
 	if err != nil {
 		return err

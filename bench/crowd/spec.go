@@ -58,5 +58,11 @@ func playRole(name string) error {
 	if err := in.Decode(&s); err != nil {
 		return err
 	}
+	if name != "viewers" { // which are asked more
+		go func() {
+			err := in.Decode(new(string)) // nothing: it is the end of whoever started this, however that came
+			exit(name, fmt.Errorf("nobody asks any more: %w", err))
+		}()
+	}
 	return play(s, in, out)
 }
