@@ -23,9 +23,10 @@ type chunk struct {
 	header  []byte // behind this
 
 	// Guarded by Hub.mu.
-	claims int  // viewers that have not taken it yet, and the fast loop while that serves it
-	kept   bool // for viewers to come
-	gone   bool // its last reader has it: nobody may claim it any more
+	claims  int  // viewers that have not taken it yet, and the fast loop while that serves it
+	awaited int  // of these, the viewers whose policy is Block
+	kept    bool // for viewers to come
+	gone    bool // its last reader has it: nobody may claim it any more
 
 	// mu is held while the pipe is teed, moved or taken. Never while waiting for anything, and never together with
 	// Hub.mu.

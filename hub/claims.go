@@ -107,21 +107,36 @@ func (h *Hub) catchUpLocked(v *Viewer) {
 	h.behind = without(h.behind, v)
 	v.place, v.since = served, 0
 	if v.holding {
-		v.holding = false
-		h.holders--
+		h.holdsLocked(v, false)
+	}
+}
+
+// holdsLocked notes whether v holds claims.
+func (h *Hub) holdsLocked(v *Viewer, holding bool) {
+	n := -1
+	if holding {
+		n = 1
+	}
+	v.holding = holding
+	h.holders += n
+	if v.policy == Block {
+		h.blockers += n
 	}
 }
 
 // claimLocked gives v claims on all chunks from seq on, those to come included.
 func (h *Hub) claimLocked(v *Viewer, seq uint64) {
-	v.seq, v.holding = seq, true
-	h.holders++
+	v.seq = seq
+	h.holdsLocked(v, true)
 	for ; seq < h.ring.next(); seq++ {
 		c := h.ring.at(seq)
-		if c.claims == 0 {
-			h.claimed++
-		}
 		c.claims++
+		if v.policy == Block {
+			if c.awaited == 0 {
+				h.awaited++
+			}
+			c.awaited++
+		}
 	}
 }
 
@@ -144,7 +159,7 @@ func (h *Hub) passed(v *Viewer, c *chunk, loaded int) {
 // passedLocked gives up v's claim on c, the chunk at its place, and tells whether c is nobody's now.
 func (h *Hub) passedLocked(v *Viewer, c *chunk) bool {
 	v.seq, v.loaded = v.seq+1, 0
-	gone := h.dropClaimLocked(c)
+	gone := h.dropClaimLocked(v, c)
 	h.landLocked(v)
 	return gone
 }
@@ -154,13 +169,12 @@ func (h *Hub) unclaimLocked(v *Viewer) (free []*chunk) {
 	if !v.holding {
 		return nil
 	}
-	v.holding = false
-	h.holders--
+	h.holdsLocked(v, false)
 	for ; v.seq < h.ring.next(); v.seq++ {
 		if v.skipTo != 0 && v.seq >= v.skipFrom && v.seq < v.skipTo {
 			continue // given up before
 		}
-		if c := h.ring.at(v.seq); h.dropClaimLocked(c) {
+		if c := h.ring.at(v.seq); h.dropClaimLocked(v, c) {
 			free = append(free, c)
 		}
 	}
@@ -168,15 +182,17 @@ func (h *Hub) unclaimLocked(v *Viewer) (free []*chunk) {
 	return free
 }
 
-// dropClaimLocked tells whether the claim was the last, and the chunk is nobody's now.
-func (h *Hub) dropClaimLocked(c *chunk) bool {
+// dropClaimLocked gives up a claim of v, or of the fast loop if that is nil. It tells whether the claim was the last, and
+// the chunk is nobody's now.
+func (h *Hub) dropClaimLocked(v *Viewer, c *chunk) bool {
 	c.claims--
-	if c.claims > 0 {
-		return false
+	if v != nil && v.policy == Block {
+		if c.awaited--; c.awaited == 0 {
+			h.awaited--
+			h.room.Signal()
+		}
 	}
-	h.claimed--
-	h.room.Signal()
-	return h.dropLocked(c)
+	return c.claims == 0 && h.dropLocked(c)
 }
 
 // dropLocked lets c go if nobody has a claim on it, and it is not kept.

@@ -71,19 +71,19 @@ type Hub struct {
 	vacant   sync.Cond // the publisher has left
 	ring     ring
 	bytes    int64  // in the ring: chunks that are claimed, or kept
-	claimed  int    // chunks in the ring that are claimed
+	awaited  int    // chunks in the ring that are claimed by who may block the publisher
 	memory   uint64 // chunks before this number are in memory, or gone
 	size     int    // of the next chunk's pipe
 	narrow   int    // small runs in a row
 
-	viewers map[*Viewer]struct{}
-	parked  []*Viewer // in step: the next chunk is theirs
-	behind  []*Viewer // not in step; of these, holders have claims
-	holders int
-	batch   []*Viewer   // storage: parked as it was before the last chunk, for the next
-	tight   Limits      // no viewer's are tighter
-	patrol  *time.Timer // looks after limits in time; nil while nobody needs it
-	looking bool        // it does so now
+	viewers           map[*Viewer]struct{}
+	parked            []*Viewer   // in step: the next chunk is theirs
+	behind            []*Viewer   // not in step; of these, holders have claims,
+	holders, blockers int         // and of these the policy of blockers is Block
+	batch             []*Viewer   // storage: parked as it was before the last chunk, for the next
+	tight             Limits      // no viewer's are tighter
+	patrol            *time.Timer // looks after limits in time; nil while nobody needs it
+	looking           bool        // it does so now
 
 	timeline timeline
 

@@ -138,7 +138,7 @@ func (h *Hub) settleServed(c *chunk) {
 	for i := range h.loops {
 		h.settleLocked(&h.loops[i], c)
 	}
-	gone := h.dropClaimLocked(c)
+	gone := h.dropClaimLocked(nil, c)
 	h.mu.Unlock()
 	if gone {
 		c.giveUp(h)

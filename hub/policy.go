@@ -158,7 +158,7 @@ func (h *Hub) skipLocked(v *Viewer) (free []*chunk) {
 		from = v.skipTo
 	}
 	for seq := from; seq < to; seq++ {
-		if c := h.ring.at(seq); c != nil && h.dropClaimLocked(c) {
+		if c := h.ring.at(seq); c != nil && h.dropClaimLocked(v, c) {
 			free = append(free, c)
 		}
 	}

@@ -165,12 +165,12 @@ func (h *Hub) waitForRoom(ctx context.Context) error {
 func (h *Hub) boundLocked() int64 { return h.cfg.Budget.bound(h.cfg.Ring) }
 
 // fullLocked tells whether the next chunk must wait. With Block the window is short: what everybody waits for is best
-// kept in the cache.
+// kept in the cache. Who may not block the publisher has the ring all the same.
 func (h *Hub) fullLocked() bool {
 	if h.bytes >= h.boundLocked() {
 		return true
 	}
-	return h.cfg.OnSlow == Block && h.claimed >= blockWindow
+	return h.cfg.OnSlow == Block && h.awaited >= blockWindow
 }
 
 // lateLocked tells whether somebody may be behind by more than the tightest of limits.
@@ -205,15 +205,15 @@ func (h *Hub) publish(c *chunk) {
 	h.timeline.note(c.off, c.at)
 	batch := h.takeParkedLocked(h.batch) // the batch before this one has been served
 	h.batch = batch
-	c.claims = h.holders
+	c.claims, c.awaited = h.holders, h.blockers
 	if len(batch) > 0 {
 		c.claims++ // the fast loop's
 	}
 	h.ring.push(c)
 	h.bytes += c.cost()
 	h.cfg.Budget.charge(c.cost())
-	if c.claims > 0 {
-		h.claimed++
+	if c.awaited > 0 {
+		h.awaited++
 	}
 	free := h.keepLocked(c)
 	if h.dropLocked(c) {
