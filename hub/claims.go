@@ -211,6 +211,7 @@ func (h *Hub) dropLocked(c *chunk) bool {
 // keepLocked notes that c was published, and keeps what a viewer to come needs for a fast start: the chunks since the
 // newest join point, if they are not too many. A stream that may be joined anywhere keeps nothing.
 func (h *Hub) keepLocked(c *chunk) (free []*chunk) {
+	h.joins = c.scanned
 	if !c.scanned || c.join {
 		free = h.forgetBacklogLocked()
 		h.tables = c.header

@@ -91,6 +91,7 @@ type Hub struct {
 	keeps    bool   // chunks from backlog on are kept for viewers to come
 	keptSize int64
 	tables   []byte // of the newest join point
+	joins    bool   // the stream has join points
 
 	recorder *Viewer       // whose sink is the archive
 	archive  atomic.Uint64 // how often that has grown

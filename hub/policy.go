@@ -22,6 +22,7 @@ const (
 	Block                    // everybody gets everything
 	Skip                     // it stays, at the price of gaps
 	CatchUp                  // it gets everything, late; without an archive, and before its beginning, as Skip
+	Auto                     // CatchUp with an archive; else Skip in a stream that has join points; else Disconnect
 )
 
 func (p Policy) String() string {
@@ -36,6 +37,8 @@ func (p Policy) String() string {
 		return "skip"
 	case CatchUp:
 		return "catchup"
+	case Auto:
+		return "auto"
 	default:
 		return "unknown policy"
 	}
@@ -108,15 +111,29 @@ func (h *Hub) policeLocked(now int64, full bool) (m measures) {
 
 // applyLocked does with v, which is off the ring or over its limits, as its policy says.
 func (h *Hub) applyLocked(v *Viewer, over bool, m *measures) {
-	switch {
-	case v.policy == Skip, v.policy != Block && !v.begun.Load(): // who has had nothing misses nothing
+	switch policy := h.chosenLocked(v); {
+	case policy == Skip, policy != Block && !v.begun.Load(): // who has had nothing misses nothing
 		m.free = append(m.free, h.skipLocked(v)...)
-	case over || v.policy == Disconnect:
+	case over || policy == Disconnect:
 		h.cutLocked(v, ErrTooSlow, m)
-	case v.policy == CatchUp && h.cfg.Archive != nil:
+	case policy == CatchUp && h.cfg.Archive != nil:
 		m.free = append(m.free, h.toArchiveLocked(v)...)
-	case v.policy == CatchUp:
+	case policy == CatchUp:
 		m.free = append(m.free, h.skipLocked(v)...)
+	}
+}
+
+// chosenLocked returns what Auto comes to: only its first bytes say whether a stream has join points.
+func (h *Hub) chosenLocked(v *Viewer) Policy {
+	switch {
+	case v.policy != Auto:
+		return v.policy
+	case h.cfg.Archive != nil:
+		return CatchUp
+	case h.joins:
+		return Skip
+	default:
+		return Disconnect
 	}
 }
 

@@ -124,7 +124,7 @@ func (h *Hub) chooseLocked(n int) []*Viewer {
 // edgeLocked describes v.
 func (h *Hub) edgeLocked(v *Viewer, now int64) Edge {
 	e := Edge{
-		To: v.cfg.Name, Policy: v.policy, Bytes: v.sent.Load(), By: v.tally.carried(), Calls: v.tally.calls.Load(),
+		To: v.cfg.Name, Policy: h.chosenLocked(v), Bytes: v.sent.Load(), By: v.tally.carried(), Calls: v.tally.calls.Load(),
 		Stalls: v.tally.stalls.Load(), Skips: v.tally.skips.Load(), Skipped: v.skipped.Load(),
 		Archived: v.place == behind && !v.holding,
 	}

@@ -27,20 +27,19 @@ func (s *Server) routeAPI(mux *http.ServeMux) {
 
 // streamFacts is what the API and the page tell of a stream.
 type streamFacts struct {
-	Name           string      `json:"name"`
-	State          state       `json:"state"`
-	Since          time.Time   `json:"since"`
-	Publisher      string      `json:"publisher"` // empty: none now
-	Epoch          int         `json:"epoch"`     // publishers so far
-	ContentType    string      `json:"content_type"`
-	Viewers        int         `json:"viewers"`
-	BytesIn        int64       `json:"bytes_in"`
-	BytesOut       int64       `json:"bytes_out"` // to viewers; the recording is not one
-	Ring           int64       `json:"ring_bytes"`
-	Recording      string      `json:"recording"`       // file; empty: none
-	RecordingError string      `json:"recording_error"` // what ended it early
-	Edges          []edgeFacts `json:"edges"`
-	EdgesOmitted   int         `json:"edges_omitted,omitempty"` // viewers left out of edges
+	Name         string          `json:"name"`
+	State        state           `json:"state"`
+	Since        time.Time       `json:"since"`
+	Publisher    string          `json:"publisher"` // empty: none now
+	Epoch        int             `json:"epoch"`     // publishers so far
+	ContentType  string          `json:"content_type"`
+	Viewers      int             `json:"viewers"`
+	BytesIn      int64           `json:"bytes_in"`
+	BytesOut     int64           `json:"bytes_out"` // to viewers; the recording is not one
+	Ring         int64           `json:"ring_bytes"`
+	Recording    *recordingFacts `json:"recording"` // null: none
+	Edges        []edgeFacts     `json:"edges"`
+	EdgesOmitted int             `json:"edges_omitted,omitempty"` // viewers left out of edges
 }
 
 // edgeFacts is one arm of a stream: where the bytes go, which way, and why that way.
@@ -81,11 +80,7 @@ func (st *stream) facts(viewers int) streamFacts {
 		return f
 	}
 	if rec != nil { // nil: nothing is recorded
-		path, err := rec.status()
-		f.Recording = path
-		if err != nil {
-			f.RecordingError = err.Error()
-		}
+		f.Recording = recordingFactsOf(rec)
 	}
 	now := h.Stats()
 	if now.Intake.Path != "" {
@@ -106,8 +101,8 @@ func (f *streamFacts) add(s hub.Stats, viewers int) {
 	f.Ring += s.Ring
 	for _, e := range s.Viewers {
 		if e.To == recordingName {
-			if f.Recording != "" {
-				e.To += " " + f.Recording
+			if f.Recording != nil && f.Recording.File != "" {
+				e.To += " " + f.Recording.File
 			}
 			f.Edges = append(f.Edges, factsOf(e))
 			continue

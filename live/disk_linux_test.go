@@ -13,14 +13,14 @@ import (
 	"github.com/penstock-io/penstock/live"
 )
 
-// TestAFullDiskEndsTheRecordingOnly records to a file system of 1 MiB. What is on it is a prefix of the stream; the
-// viewer gets everything, and so does the next publisher's.
-func TestAFullDiskEndsTheRecordingOnly(t *testing.T) {
+// TestAFullDiskMakesAGap records to a file system of 1 MiB, and makes room when that is full. The viewer gets
+// everything; the recording has a beginning and an end of it, and tells how much it lacks.
+func TestAFullDiskMakesAGap(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("mounting a small file system takes root")
 	}
 	backings(t, func(t *testing.T, cfg live.Config) {
-		cfg.Grace = time.Second
+		cfg.Grace = time.Minute
 		s := start(t, cfg)
 		dir := filepath.Join(s.record, "cam")
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -38,17 +38,30 @@ func TestAFullDiskEndsTheRecordingOnly(t *testing.T) {
 		s.announce("cam")
 		viewer := s.watch("cam").background()
 		s.untilViewers("cam", 1)
-		want := bytes.Repeat([]byte("0123456789abcde\n"), 256<<10) // 4 MiB
-		if status, body := s.put("cam", string(want)); status != http.StatusOK {
+		long := bytes.Repeat([]byte("0123456789abcde\n"), 256<<10) // 4 MiB
+		if status, body := s.put("cam", string(long)); status != http.StatusOK {
 			t.Errorf("%d %s", status, body)
 		}
-		same(t, "viewer", viewer.bytes(t), want)
-		f := s.until("cam", "told of the error", func(f facts) bool { return f.RecordingError != "" })
-		if !strings.Contains(f.RecordingError, "no space left on device") {
-			t.Errorf("the error is told as %q", f.RecordingError)
+		f := s.until("cam", "told of the gap", func(f facts) bool {
+			return f.Recording.GapSince != nil && f.Recording.Bytes+f.Recording.GapBytes == int64(len(long))
+		})
+		if f.Recording.Gaps != 1 || !strings.Contains(f.Recording.Error, "no space left on device") {
+			t.Errorf("the gap is told as %+v", f.Recording)
 		}
-		if _, rec := s.recorded("cam"); len(rec) == 0 || !bytes.HasPrefix(want, rec) {
-			t.Errorf("%d bytes are no prefix of the stream", len(rec))
+		full, before := s.recorded("cam")
+		if len(before) == 0 || int64(len(before)) != f.Recording.Bytes || !bytes.HasPrefix(long, before) {
+			t.Errorf("%d bytes of %d are no prefix of the stream", len(before), f.Recording.Bytes)
+		}
+
+		if err := os.Remove(full); err != nil { // as who cleans up does
+			t.Fatal(err)
+		}
+		s.untilRecordedAgain("cam")
+		s.stop()
+		all := viewer.bytes(t)
+		path, after := s.recorded("cam")
+		if path == full || len(after) == 0 || !bytes.HasSuffix(all, after) || !bytes.HasPrefix(all, long) {
+			t.Errorf("%s: %d bytes are no end of the %d that the viewer got", path, len(after), len(all))
 		}
 	})
 }

@@ -3,6 +3,7 @@ package live_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,13 +107,20 @@ func (s *server) url(path string) string { return "http://" + s.addr + path }
 
 // facts is what the tests read of the API.
 type facts struct {
-	Name, State, Publisher, Recording string
-	ContentType                       string `json:"content_type"`
-	RecordingError                    string `json:"recording_error"`
-	Viewers                           int
-	BytesIn                           int64 `json:"bytes_in"`
-	BytesOut                          int64 `json:"bytes_out"`
-	Edges                             []struct{ To, Path, Why string }
+	Name, State, Publisher string
+	ContentType            string `json:"content_type"`
+	Viewers                int
+	BytesIn                int64 `json:"bytes_in"`
+	BytesOut               int64 `json:"bytes_out"`
+	Recording              struct {
+		File           string
+		Segments, Gaps int
+		Bytes          int64
+		GapBytes       int64   `json:"gap_bytes"`
+		GapSince       *string `json:"gap_since"`
+		Error          string
+	}
+	Edges []struct{ To, Path, Why string }
 }
 
 // until polls the API until the stream's facts are as wanted: there is no event to wait for from outside.
@@ -241,18 +250,35 @@ func (g *watching) bytes(t *testing.T) []byte {
 	return g.b
 }
 
-// recorded returns the one recording of the stream.
+// recorded returns the one segment of the stream's recording.
 func (s *server) recorded(name string) (path string, content []byte) {
 	s.t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.record, name, "*"))
-	if err != nil || len(files) != 1 {
-		s.t.Fatalf("recordings of %s: %v, %v", name, files, err)
+	files, content := s.segments(name)
+	if len(files) != 1 {
+		s.t.Fatalf("segments of %s: %v", name, files)
 	}
-	b, err := os.ReadFile(files[0])
+	return files[0], content
+}
+
+// segments returns the files of the stream's recordings in their order, and what they hold, one behind the other.
+func (s *server) segments(name string) (files []string, content []byte) {
+	s.t.Helper()
+	all, err := filepath.Glob(filepath.Join(s.record, name, "*"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return files[0], b
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	for _, path := range all {
+		if filepath.Ext(path) == ".index" {
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		files, content = append(files, path), append(content, b...)
+	}
+	return files, content
 }
 
 func same(t *testing.T, who string, got, want []byte) {

@@ -30,7 +30,11 @@ var (
 	descIn        = prometheus.NewDesc("penstock_stream_in_bytes_total", "Bytes published.", byStream, nil)
 	descOut       = prometheus.NewDesc("penstock_stream_out_bytes_total", "Bytes that viewers' sockets took.", byStream, nil)
 	descRing      = prometheus.NewDesc("penstock_stream_ring_bytes", "Bytes held for viewers that have not got them yet.", byStream, nil)
-	descRecording = prometheus.NewDesc("penstock_stream_recording_failed", "1 if the recording ended early.", byStream, nil)
+	descGap       = prometheus.NewDesc("penstock_stream_recording_gap", "1 while nothing can be written to the recording.", byStream, nil)
+	descGaps      = prometheus.NewDesc("penstock_stream_recording_gaps_total", "Runs of the stream that could not be written.", byStream, nil)
+	descGapBytes  = prometheus.NewDesc("penstock_stream_recording_gap_bytes_total", "Bytes in these.", byStream, nil)
+	descDoubt     = prometheus.NewDesc("penstock_stream_recording_doubt_bytes_total", "Bytes written that a failed sync leaves in doubt.", byStream, nil)
+	descRecorded  = prometheus.NewDesc("penstock_stream_recording_bytes_total", "Bytes written to the recording.", byStream, nil)
 	descPath      = prometheus.NewDesc("penstock_stream_edges", "Edges of the stream by the path that their bytes take.", []string{"stream", "path"}, nil)
 	descPipes     = prometheus.NewDesc("penstock_pipe_bytes", "Capacity of the kernel pipes that exist.", nil, nil)
 	descPipesIdle = prometheus.NewDesc("penstock_pipe_idle_bytes", "Capacity of those that are not in use.", nil, nil)
@@ -52,7 +56,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(descIn, float64(f.BytesIn), f.Name)
 		counter(descOut, float64(f.BytesOut), f.Name)
 		gauge(descRing, float64(f.Ring), f.Name)
-		gauge(descRecording, truth(f.RecordingError != ""), f.Name)
+		if r := f.Recording; r != nil {
+			gauge(descGap, truth(r.GapSince != nil), f.Name)
+			counter(descGaps, float64(r.Gaps), f.Name)
+			counter(descGapBytes, float64(r.GapBytes), f.Name)
+			counter(descDoubt, float64(r.DoubtBytes), f.Name)
+			counter(descRecorded, float64(r.Bytes), f.Name)
+		}
 		paths := make(map[string]int)
 		for _, e := range f.Edges {
 			if e.Path != "" {

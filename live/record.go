@@ -6,11 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
-	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
+	"github.com/penstock-io/penstock/recording"
 )
 
 // store is the record directory. It is opened as a root: no name, and no link that somebody put there, leads out of it.
@@ -40,103 +39,143 @@ func openStore(dir string) (*store, error) {
 
 func (s *store) Close() error { return s.root.Close() }
 
-// create makes a new file for a stream that begins now; one that exists is never touched.
-func (s *store) create(name, ext string, now time.Time) (*os.File, string, error) {
+// create makes a new file NAME/<UTC time>.<ext>; one that exists is never touched.
+func (s *store) create(name, ext string, at time.Time) (*os.File, error) {
 	if err := s.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, "", err
+		return nil, err
 	}
-	stamp := now.UTC().Format("20060102T150405Z")
+	stamp := at.UTC().Format("20060102T150405Z")
 	for i := 1; ; i++ {
 		base := stamp
 		if i > 1 {
-			base = fmt.Sprintf("%s-%d", stamp, i) // the stream began twice within a second
+			base = fmt.Sprintf("%s-%d", stamp, i) // another one began within the second
 		}
-		path := filepath.Join(name, base+"."+ext)
-		f, err := s.root.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			continue
+		f, err := s.root.OpenFile(filepath.Join(name, base+"."+ext), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
 		}
-		return f, filepath.Join(s.dir, path), err
 	}
 }
 
-// recording is a stream's file: a sink of its hub that must have everything. The file is made with the first data, when
-// the format is known, and holds at any time a prefix of the stream.
-type recording struct {
-	store *store
-	st    *stream
+// inside returns the path below the root of a file that create made, by its Name.
+func (s *store) inside(name string) (string, error) { return filepath.Rel(s.root.Name(), name) }
 
-	file *os.File      // the sink's owner's alone
-	sink penstock.Sink // into file
-
-	mu   sync.Mutex
-	path string // empty before the first data
-	err  error  // why it ended early
-}
-
-// record attaches a recording to the stream's new hub. Precondition: st.mu is held.
-func (s *store) record(st *stream) *recording {
-	r := &recording{store: s, st: st}
-	st.srv.running.Add(1)
-	_, err := st.hub.Attach(r, hub.SinkConfig{Name: recordingName, MustHave: true, OnLeave: r.ended})
-	if err != nil { // a hub made a moment ago has not ended
-		panic(err)
+func (s *store) open(name string) (*os.File, error) {
+	path, err := s.inside(name)
+	if err != nil {
+		return nil, err
 	}
-	return r
+	return s.root.Open(path)
 }
+
+func (s *store) remove(name string) error {
+	path, err := s.inside(name)
+	if err != nil {
+		return err
+	}
+	return s.root.Remove(path)
+}
+
+// indexExt is the ending of the file beside the segments that says what is in them.
+const indexExt = "index"
 
 // recordingName is what the hub calls the edge to the recording.
 const recordingName = "recording"
 
-// status returns the file's path, empty before there is one, and what ended the recording early.
-func (r *recording) status() (path string, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.path, r.err
+// record returns a recording of the stream: it makes its files with the first data, when the format is known.
+func (s *store) record(st *stream) *recording.Recording {
+	cfg := &st.srv.cfg
+	log := recordingLog{st}
+	return recording.New(recording.Config{
+		Create: func(at time.Time) (*os.File, error) {
+			return s.create(st.name, st.currentFormat().Ext, at)
+		},
+		CreateIndex: func(at time.Time) (*os.File, error) {
+			return s.create(st.name, indexExt, at)
+		},
+		Open:         s.open,
+		Remove:       s.remove,
+		SegmentBytes: cfg.SegmentBytes,
+		SegmentTime:  cfg.SegmentTime,
+		Sync:         cfg.Sync,
+		OnEvent:      log.tell,
+	})
 }
 
-// SpliceWrite is the file's, once there is one.
-func (r *recording) SpliceWrite(p penstock.Conduit, n int, flags penstock.Flags) (int, error) {
-	if r.sink == nil {
-		f, path, err := r.store.create(r.st.name, r.st.currentFormat().Ext, time.Now())
-		if err != nil {
-			return 0, err
+// attachRecording makes rec, which is the hub's archive, the first sink of a hub that was made a moment ago. It is
+// closed when it leaves.
+func (st *stream) attachRecording(rec *recording.Recording) {
+	st.srv.running.Add(1)
+	_, err := st.hub.Attach(rec, hub.SinkConfig{Name: recordingName, MustHave: true, OnLeave: func(reason error) {
+		defer st.srv.running.Done()
+		log := st.srv.log.With("stream", st.name)
+		err := rec.Close(reason)
+		status := rec.Status()
+		log = log.With("segments", status.Segments, "bytes", status.Bytes)
+		if status.Gaps > 0 {
+			log = log.With("gaps", status.Gaps, "dropped", status.GapBytes)
 		}
-		r.file, r.sink = f, penstock.SinkOf(f)
-		r.mu.Lock()
-		r.path = path
-		r.mu.Unlock()
-		r.st.srv.log.Info("recording", "stream", r.st.name, "file", path)
+		if err = errors.Join(reason, err); err != nil {
+			log.Error("recording closed", "err", err)
+		} else {
+			log.Info("recording closed")
+		}
+	}})
+	if err != nil {
+		panic(err) // a hub made a moment ago has not ended
 	}
-	return r.sink.SpliceWrite(p, n, flags)
 }
 
-// Path is the file's: the hub asks after the first write.
-func (r *recording) Path(p penstock.Conduit) (penstock.Path, string) { return r.sink.Path(p) }
+// recordingLog tells the log what happens to a recording.
+type recordingLog struct{ st *stream }
 
-// Polls is false: writes wait for the disk.
-func (r *recording) Polls() bool { return false }
-
-// Interrupt does nothing: a write to the disk ends when the disk says so.
-func (r *recording) Interrupt() {}
-
-// Resume has nothing to undo.
-func (r *recording) Resume() {}
-
-// ended closes the file. With an error, of the disk or of the closing, the stream goes on without a recording.
-func (r *recording) ended(err error) {
-	defer r.st.srv.running.Done()
-	if r.file != nil {
-		err = errors.Join(err, r.file.Close())
+func (l recordingLog) tell(e recording.Event) {
+	log := l.st.srv.log.With("stream", l.st.name)
+	switch e.Kind {
+	case recording.SegmentBegun:
+		log.Info("recording", "file", e.File)
+	case recording.SegmentEnded:
+		log.Debug("segment closed", "file", e.File, "bytes", e.To-e.From)
+	case recording.GapBegun:
+		log.Error("recording: nothing can be written, and the stream goes on without", "err", e.Err)
+	case recording.GapEnded:
+		log.Warn("recording: end of a gap", "dropped", e.To-e.From, "since", e.At)
+	case recording.SyncFailed:
+		log.Error("recording: maybe not on the disk", "file", e.File, "bytes", e.To-e.From, "err", e.Err)
+	case recording.IndexFailed:
+		log.Error("recording: the index could not be written", "err", e.Err)
 	}
-	path, _ := r.status()
-	log := r.st.srv.log.With("stream", r.st.name, "file", path)
-	if err == nil {
-		log.Info("recording closed")
-		return
+}
+
+// recordingFacts is what the API and the page tell of a recording. All of it is of the present life of the stream.
+type recordingFacts struct {
+	File       string     `json:"file"` // the segment being written; empty before the first data, in a gap, and in the end
+	Segments   int        `json:"segments"`
+	Bytes      int64      `json:"bytes"`
+	Seconds    float64    `json:"seconds"` // from the first byte to the last, gaps included
+	Gaps       int        `json:"gaps"`    // runs of the stream that could not be written
+	GapBytes   int64      `json:"gap_bytes"`
+	GapSince   *time.Time `json:"gap_since,omitempty"` // there while nothing can be written
+	DoubtBytes int64      `json:"doubt_bytes"`         // written, but maybe not on the disk: a sync failed
+	Error      string     `json:"error,omitempty"`     // the last one, which may be long over
+	IndexError string     `json:"index_error,omitempty"`
+}
+
+func recordingFactsOf(rec *recording.Recording) *recordingFacts {
+	s := rec.Status()
+	f := &recordingFacts{
+		File: s.File, Segments: s.Segments, Bytes: s.Bytes, Seconds: s.Duration.Seconds(),
+		Gaps: s.Gaps, GapBytes: s.GapBytes, DoubtBytes: s.DoubtBytes,
 	}
-	r.mu.Lock()
-	r.err = err
-	r.mu.Unlock()
-	log.Error("recording ended", "err", err)
+	if !s.GapSince.IsZero() {
+		since := s.GapSince.UTC()
+		f.GapSince = &since
+	}
+	if s.Err != nil {
+		f.Error = s.Err.Error()
+	}
+	if s.IndexErr != nil {
+		f.IndexError = s.IndexErr.Error()
+	}
+	return f
 }

@@ -33,13 +33,20 @@ const (
 
 // Config is what a server is made with. The zero Config records nothing and waits for nobody.
 type Config struct {
-	Record   string        // directory to record to; empty is no recording
 	Grace    time.Duration // that viewers wait for a publisher to return; 0 is not at all
 	Drain    time.Duration // that a shutdown waits for what is in flight; 0 is not at all
-	OnSlow   hub.Policy    // for viewers
-	Ring     int64         // bytes that a viewer may be behind; 0 is hub.DefaultRing
 	NoSplice bool          // memory pipes only
 	Log      *slog.Logger  // nil logs nothing
+
+	Record       string        // directory to record to; empty is no recording
+	SegmentBytes int64         // when a recording's segment is long enough; 0 is never
+	SegmentTime  time.Duration // likewise
+	Sync         time.Duration // as recording.Config.Sync: 0 is never
+
+	OnSlow hub.Policy // 0 is hub.Auto; for viewers
+	Limits hub.Limits // of theirs
+	Ring   int64      // bytes that a viewer may be behind in memory; 0 is hub.DefaultRing
+	Memory int64      // bytes that all streams together keep in memory for their viewers; 0 is no limit
 
 	HeaderTimeout time.Duration // for a request's header; 0 is 10 s
 }
@@ -52,10 +59,11 @@ var (
 
 // Server holds the streams. Make one with New, serve its Handler or call Serve, and Close it.
 type Server struct {
-	cfg   Config
-	log   *slog.Logger
-	pool  *penstock.Pool
-	store *store // nil: nothing is recorded
+	cfg    Config
+	log    *slog.Logger
+	pool   *penstock.Pool
+	budget *hub.Budget // nil: none
+	store  *store      // nil: nothing is recorded
 
 	stopping context.Context // done when the server begins to shut down
 	stop     context.CancelCauseFunc
@@ -81,6 +89,9 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 		s.store = st
+	}
+	if cfg.Memory > 0 {
+		s.budget = hub.NewBudget(cfg.Memory)
 	}
 	if !cfg.NoSplice {
 		s.pool = penstock.NewPool(0)

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/format"
 	"github.com/penstock-io/penstock/hub"
+	"github.com/penstock-io/penstock/recording"
 )
 
 // state is where a stream is in its life.
@@ -31,11 +32,11 @@ type stream struct {
 	state     state
 	forgotten bool // dropped from the server
 	publisher string
-	since     time.Time // of the state
-	epoch     int       // publishers so far
-	hub       *hub.Hub  // while live or waiting, and the last one's while offline
-	rec       *recording
-	grace     *time.Timer // while waiting
+	since     time.Time            // of the state
+	epoch     int                  // publishers so far
+	hub       *hub.Hub             // while live or waiting, and the last one's while offline
+	rec       *recording.Recording // of the hub; nil: nothing is recorded
+	grace     *time.Timer          // while waiting
 	format    format.Format
 
 	past                []*hub.Hub // that have ended, while viewers or a recording still take the rest
@@ -136,12 +137,17 @@ func (st *stream) renewLocked() {
 		st.past = append(st.past, st.hub)
 		st.foldLocked()
 	}
-	cfg := st.srv.cfg
-	st.hub = hub.New(hub.Config{Ring: cfg.Ring, OnSlow: cfg.OnSlow, NoSplice: cfg.NoSplice, Pool: st.srv.pool})
+	cfg := st.srv.cfg.hubConfig()
+	cfg.Pool, cfg.Budget = st.srv.pool, st.srv.budget
 	st.format = format.Raw
 	st.rec = nil
 	if st.srv.store != nil {
 		st.rec = st.srv.store.record(st)
+		cfg.Archive = st.rec
+	}
+	st.hub = hub.New(cfg)
+	if st.rec != nil {
+		st.attachRecording(st.rec)
 	}
 }
 

@@ -135,6 +135,7 @@ func TestStalledViewerDisturbsNobody(t *testing.T) {
 
 func isolation(t *testing.T, cfg live.Config, stall bool) time.Duration {
 	const piece, pieces, others = 256 << 10, 96, 19
+	cfg.OnSlow = hub.Disconnect
 	cfg.Grace = time.Nanosecond
 	s := start(t, cfg)
 	pub := dial(t, s.listenTCP("cam"))
@@ -308,26 +309,56 @@ func TestTheWayIsTold(t *testing.T) {
 	}
 }
 
-// TestADiskErrorEndsTheRecordingOnly records to a directory that has become a file.
-func TestADiskErrorEndsTheRecordingOnly(t *testing.T) {
+// TestADiskErrorMakesAGap records to a directory that has become a file, and becomes one again.
+func TestADiskErrorMakesAGap(t *testing.T) {
 	backings(t, func(t *testing.T, cfg live.Config) {
-		cfg.Grace = time.Second
+		cfg.Grace = time.Minute
 		s := start(t, cfg)
-		if err := os.WriteFile(filepath.Join(s.record, "cam"), nil, 0o644); err != nil {
+		inTheWay := filepath.Join(s.record, "cam")
+		if err := os.WriteFile(inTheWay, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		s.announce("cam")
 		viewer := s.watch("cam").background()
 		s.untilViewers("cam", 1)
-		if status, body := s.put("cam", strings.Repeat("all of it ", 100_000)); status != http.StatusOK {
+		lost := strings.Repeat("all of it ", 100_000)
+		if status, body := s.put("cam", lost); status != http.StatusOK {
 			t.Errorf("%d %s", status, body)
 		}
-		same(t, "viewer", viewer.bytes(t), []byte(strings.Repeat("all of it ", 100_000)))
-		f := s.until("cam", "told of the error", func(f facts) bool { return f.RecordingError != "" })
-		if !strings.Contains(f.RecordingError, "not a directory") {
-			t.Errorf("the error is told as %q", f.RecordingError)
+		f := s.until("cam", "told of the gap", func(f facts) bool { return f.Recording.GapBytes == int64(len(lost)) })
+		if f.Recording.Gaps != 1 || f.Recording.GapSince == nil || !strings.Contains(f.Recording.Error, "not a directory") {
+			t.Errorf("the gap is told as %+v", f.Recording)
+		}
+		if m := string(s.get("/metrics")); !strings.Contains(m, `penstock_stream_recording_gap{stream="cam"} 1`) {
+			t.Error("the metrics do not tell of the gap")
+		}
+
+		if err := os.Remove(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		s.untilRecordedAgain("cam")
+		s.stop()
+		all := viewer.bytes(t)
+		if _, rec := s.segments("cam"); len(rec) == 0 || !bytes.HasSuffix(all, rec) || !bytes.HasPrefix(all, []byte(lost)) {
+			t.Errorf("%d bytes recorded are no end of the %d that the viewer got", len(rec), len(all))
 		}
 	})
+}
+
+// untilRecordedAgain publishes until the recording that is in a gap goes on. It tries again on its own, and nothing
+// outside says when.
+func (s *server) untilRecordedAgain(name string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		s.put(name, "is it on the disk again? ")
+		f := s.until(name, "known", func(facts) bool { return true })
+		if f.Recording.GapSince == nil && f.Recording.Segments > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the recording did not resume: %+v", f.Recording)
+		}
+	}
 }
 
 func TestShutdownFinishesWhatIsInFlight(t *testing.T) {

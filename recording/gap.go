@@ -23,6 +23,9 @@ func (e *GapError) Error() string {
 	return fmt.Sprintf("recording: the bytes from %d to %d were dropped: %v", e.From, e.To, e.Err)
 }
 
+// Gap returns From and To.
+func (e *GapError) Gap() (from, to int64) { return e.From, e.To }
+
 // Unwrap returns what the gap began with.
 func (e *GapError) Unwrap() error { return e.Err }
 

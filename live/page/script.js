@@ -42,6 +42,22 @@ function span(ms) {
   return d ? `${d} d ${h} h` : h ? `${h} h ${m} min` : m ? `${m} min` : `${s} s`;
 }
 
+// recordingAlert says what is missing from a recording: a title and a text, both empty where nothing is.
+function recordingAlert(r) {
+  if (!r) return ["", ""];
+  const gaps = `${bytes(r.gap_bytes)} in ${r.gaps} gap${r.gaps === 1 ? "" : "s"}`;
+  if (r.gap_since) return ["Nothing can be recorded.", `${gaps} so far, since ${span(Date.now() - Date.parse(r.gap_since))}: ${r.error}`];
+  if (r.gaps) return ["The recording has gaps.", `${gaps}; it goes on. The last error: ${r.error}`];
+  if (r.doubt_bytes) return ["The recording is in doubt.", `${bytes(r.doubt_bytes)} may not be on the disk: ${r.error}`];
+  return r.index_error ? ["The recording's index is not written.", r.index_error] : ["", ""];
+}
+
+function recordingNote(r) {
+  if (!r) return "not recorded";
+  if (r.gap_since) return "not recorded: see above";
+  return r.segments > 1 ? `and recorded: ${r.segments} segments` : "and recorded";
+}
+
 // Meter turns a growing count into a rate and the last minute of it, drawn into a sparkline.
 class Meter {
   constructor(parent) {
@@ -165,10 +181,12 @@ class Card {
     this.$(".since").dateTime = s.since;
     this.set(".epoch", `epoch ${s.epoch}`, `publishers so far: ${s.epoch}`);
     this.set(".format", FORMATS[this.type] ?? this.type, s.content_type);
-    this.set(".alert span", s.recording_error);
-    this.$(".alert").hidden = !s.recording_error;
+    const [title, text] = recordingAlert(s.recording);
+    this.set(".alert strong", title);
+    this.set(".alert span", text);
+    this.$(".alert").hidden = !title;
     this.set(".audience .rate", s.viewers.toLocaleString("en"));
-    this.set(".audience .sum", s.recording ? "and recorded" : "not recorded", s.recording);
+    this.set(".audience .sum", recordingNote(s.recording), s.recording?.file ?? "");
   }
 
   drawFlow() {
