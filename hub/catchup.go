@@ -127,6 +127,9 @@ func (v *Viewer) readArchive(flags penstock.Flags) error {
 		if err != nil {
 			return err
 		}
+		if m == 0 {
+			return fmt.Errorf("%w: the recording is shorter than it was", ErrTooSlow)
+		}
 	}
 	return nil
 }
@@ -184,7 +187,7 @@ func (h *Hub) awaitArchive(v *Viewer, grown uint64) error {
 	defer h.waiting.Add(-1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for h.archive.Load() == grown && v.cause == nil && v.at.Load() < h.in.Load() && h.ring.from(v.at.Load()) == nil {
+	for h.archive.Load() == grown && v.cause == nil && v.at.Load() < h.in.Load() {
 		if h.recorder == nil {
 			return fmt.Errorf("%w, and the recording has ended", ErrTooSlow)
 		}

@@ -39,7 +39,7 @@ func (h *Hub) serve(batch []*Viewer, c *chunk) {
 func (h *Hub) serveTogether(batch []*Viewer, c *chunk, n int) {
 	var all sync.WaitGroup
 	part := (len(batch) + n - 1) / n
-	for i := 1; i < n; i++ {
+	for i := 1; i < n && i*part < len(batch); i++ {
 		l, mine := &h.loops[i], batch[i*part:min((i+1)*part, len(batch))]
 		all.Go(func() {
 			for _, v := range mine {
