@@ -3,7 +3,6 @@ package hub_test
 import (
 	"context"
 	"errors"
-
 	"testing"
 
 	"github.com/penstock-io/penstock"
