@@ -150,6 +150,9 @@ func (h *Hub) passed(v *Viewer, c *chunk, loaded int) {
 	}
 	v.loaded = loaded
 	gone := loaded == c.n && h.passedLocked(v, c)
+	if loaded < c.n {
+		h.room.Signal() // nothing was to be done about it while it was busy
+	}
 	h.mu.Unlock()
 	if gone {
 		c.giveUp(h)
@@ -179,6 +182,17 @@ func (h *Hub) unclaimLocked(v *Viewer) (free []*chunk) {
 		}
 	}
 	v.skipFrom, v.skipTo = 0, 0
+	return free
+}
+
+// expelLocked makes v, which is not parked, leave. Its claims go at once: nobody waits for it to notice.
+func (h *Hub) expelLocked(v *Viewer, why error) (free []*chunk) {
+	v.causeLocked(why)
+	free = h.unclaimLocked(v)
+	if v == h.carried && !h.carrying {
+		h.handOverLocked()
+	}
+	h.archived.Broadcast()
 	return free
 }
 

@@ -76,14 +76,16 @@ type Hub struct {
 	size     int    // of the next chunk's pipe
 	narrow   int    // small runs in a row
 
-	viewers           map[*Viewer]struct{}
-	parked            []*Viewer   // in step: the next chunk is theirs
-	behind            []*Viewer   // not in step; of these, holders have claims,
-	holders, blockers int         // and of these the policy of blockers is Block
-	batch             []*Viewer   // storage: parked as it was before the last chunk, for the next
-	tight             Limits      // no viewer's are tighter
-	patrol            *time.Timer // looks after limits in time; nil while nobody needs it
-	looking           bool        // it does so now
+	viewers  map[*Viewer]struct{}
+	parked   []*Viewer     // in step: the next chunk is theirs
+	behind   []*Viewer     // not in step
+	holders  int           // of these, who have claims,
+	blockers int           // and of those, whose policy is Block
+	batch    []*Viewer     // storage: parked as it was before the last chunk, for the next
+	tight    Limits        // no viewer's are tighter
+	patrol   *time.Timer   // looks after limits in time; nil while nobody needs it
+	rounds   time.Duration // after which it does so
+	looking  bool          // it does so now
 
 	timeline timeline
 

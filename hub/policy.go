@@ -147,11 +147,10 @@ func (h *Hub) cutOldestLocked(oldest uint64, m *measures) {
 	}
 }
 
-// cutLocked makes v leave. Its claims go at once: nobody waits for it to notice.
+// cutLocked makes v leave.
 func (h *Hub) cutLocked(v *Viewer, why error, m *measures) {
-	v.causeLocked(why)
 	m.cut = append(m.cut, v)
-	m.free = append(m.free, h.unclaimLocked(v)...)
+	m.free = append(m.free, h.expelLocked(v, why)...)
 }
 
 // skipLocked moves v's place to the newest join point that it has not reached, or if there is none to the next one that
@@ -199,23 +198,19 @@ func (h *Hub) landLocked(v *Viewer) {
 
 // patrolLocked sees to it that limits in time are looked after while the publisher is quiet, and stalls at any time.
 func (h *Hub) patrolLocked() {
-	if h.patrol != nil || len(h.behind) == 0 {
-		return
-	}
-	every := time.Duration(0)
+	least := h.tight
 	if h.ended {
-		every = patience
+		least = least.tighter(Limits{Stall: patience})
 	}
-	if h.tight.Time > 0 {
-		every = h.tight.Time
-	}
-	if h.tight.Stall > 0 && (every == 0 || h.tight.Stall < every) {
-		every = h.tight.Stall
-	}
-	if every == 0 {
+	least = least.tighter(Limits{Time: least.Stall})
+	if least.Time == 0 || len(h.behind) == 0 {
 		return
 	}
-	h.patrol = time.AfterFunc(max(every/4, 10*time.Millisecond), h.lookAround)
+	every := max(least.Time/4, 10*time.Millisecond)
+	if h.patrol != nil && (every >= h.rounds || !h.patrol.Stop()) {
+		return // it is on its way in time
+	}
+	h.patrol, h.rounds = time.AfterFunc(every, h.lookAround), every
 }
 
 // lookAround is the patrol.

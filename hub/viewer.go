@@ -69,6 +69,7 @@ type Viewer struct {
 	skipTo   uint64 // 0: none
 	since    int64  // when it fell behind, by clock; 0 in step
 	cause    error  // why it is to leave
+	over     bool   // it has left, or is about to: its sink is its owner's again
 
 	// The patrol's, guarded by Hub.mu.
 	lastSent   int64
@@ -160,13 +161,17 @@ func (v *Viewer) Start() (off int64, known bool) { return v.start.Load(), v.begu
 func (v *Viewer) Leave(err error) {
 	h := v.h
 	h.mu.Lock()
-	v.causeLocked(err)
+	if v.over {
+		h.mu.Unlock()
+		return
+	}
 	mine := v.place == parked
 	if mine {
 		h.unparkLocked(v)
 	}
-	h.archived.Broadcast()
+	free := h.expelLocked(v, err)
 	h.mu.Unlock()
+	h.giveUpChunks(free)
 	if mine {
 		v.finish(nil)
 	} else {
@@ -407,6 +412,7 @@ func (v *Viewer) finish(err error) {
 	if v.cause != nil {
 		err = v.cause
 	}
+	v.over = true
 	h.mu.Unlock()
 	h.giveUpChunks(free)
 	v.err = err

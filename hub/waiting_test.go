@@ -1,11 +1,14 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -14,23 +17,26 @@ import (
 
 // Who is waited for, for how long, and who is not.
 
-// endless is a source that always has some bytes.
-type endless struct{ read chan struct{} }
+// endless is a source that always has some bytes, until it is interrupted.
+type endless struct{ read, end chan struct{} }
+
+func newEndless() *endless { return &endless{make(chan struct{}), make(chan struct{})} }
 
 func (e *endless) SpliceRead(p penstock.Conduit, _ int, _ penstock.Flags) (int, error) {
 	select {
 	case e.read <- struct{}{}:
 		return p.Write(make([]byte, 8<<10))
-	case <-time.After(10 * time.Second):
-		return 0, io.EOF
+	case <-e.end:
+		return 0, os.ErrDeadlineExceeded
 	}
 }
 
 func (e *endless) Path(penstock.Conduit) (penstock.Path, string) {
 	return penstock.PathReadWrite, "a test"
 }
-func (e *endless) Polls() bool { return true }
-func (e *endless) Wait() error { return nil }
+func (e *endless) Polls() bool                     { return true }
+func (e *endless) Wait() error                     { return nil }
+func (e *endless) SetReadDeadline(time.Time) error { close(e.end); return nil }
 
 // chunks lets n chunks through, and tells whether the publisher asked for that many.
 func (e *endless) chunks(t *testing.T, n int) bool {
@@ -70,7 +76,7 @@ func TestAHubThatBlocksWaitsOnlyForThoseWhoMayBlockIt(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				src := &endless{make(chan struct{})}
+				src := newEndless()
 				stop := published(h, src)
 				if src.chunks(t, 1<<8) && policy == hub.Disconnect && !errors.Is(v.Err(), hub.ErrTooSlow) {
 					t.Errorf("the stuck viewer left with %v", v.Err())
@@ -83,4 +89,111 @@ func TestAHubThatBlocksWaitsOnlyForThoseWhoMayBlockIt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestACutViewerThatThePublisherCarriesLeaves has one with a limit of its own, while the source always has bytes.
+func TestACutViewerThatThePublisherCarriesLeaves(t *testing.T) {
+	h := hub.New(hub.Config{OnSlow: hub.Block, NoSplice: true})
+	src := newEndless()
+	v, err := h.Attach(&stuckSink{quit: make(chan struct{})}, hub.SinkConfig{Limits: hub.Limits{Bytes: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := published(h, src)
+	src.chunks(t, 20)
+	select {
+	case <-v.Done():
+	case <-time.After(time.Second):
+		t.Error("a viewer beyond its limits has not left")
+	}
+	stop()
+	h.End()
+	h.Wait()
+}
+
+// deaf is a sink whose write cannot be interrupted.
+type deaf struct {
+	stuckSink
+	writing chan struct{}
+}
+
+func (d *deaf) SpliceWrite(penstock.Conduit, int, penstock.Flags) (int, error) {
+	close(d.writing)
+	<-d.quit
+	return 0, os.ErrDeadlineExceeded
+}
+func (d *deaf) Polls() bool { return false }
+func (d *deaf) Interrupt()  {}
+
+// TestWhoWasToldToLeaveIsNotWaitedFor has a recording whose write hangs.
+func TestWhoWasToldToLeaveIsNotWaitedFor(t *testing.T) {
+	h := hub.New(hub.Config{OnSlow: hub.Block, NoSplice: true})
+	sink := &deaf{stuckSink{quit: make(chan struct{})}, make(chan struct{})}
+	v, err := h.Attach(sink, hub.SinkConfig{MustHave: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := newEndless()
+	stop := published(h, src)
+	src.chunks(t, 1)
+	<-sink.writing
+	v.Leave(errTired)
+	src.chunks(t, 100)
+	close(sink.quit)
+	if err := v.Err(); !errors.Is(err, errTired) {
+		t.Errorf("%v", err)
+	}
+	stop()
+	h.End()
+	h.Wait()
+}
+
+// TestPatienceIsNotLongerForLongerLimits: behind the end nobody is waited for, whatever others or they themselves have as
+// limits in time.
+func TestPatienceIsNotLongerForLongerLimits(t *testing.T) {
+	for name, limits := range map[string]hub.Limits{"time": {Time: time.Hour}, "stall": {Stall: time.Hour}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hub.New(hub.Config{NoSplice: true, Limits: limits})
+				v, err := h.Attach(&stuckSink{quit: make(chan struct{})}, hub.SinkConfig{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := h.Publish(t.Context(), penstock.SourceOf(bytes.NewReader([]byte("never taken"))), hub.PublishConfig{}); err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				h.End()
+				if err := v.Err(); !errors.Is(err, hub.ErrStalled) || time.Since(begin) > time.Minute {
+					t.Errorf("%v after %v", err, time.Since(begin))
+				}
+				h.Wait()
+			})
+		})
+	}
+}
+
+// TestAShorterLimitIsLookedAfterBesideALongerOne: the one with the longer limit falls behind first.
+func TestAShorterLimitIsLookedAfterBesideALongerOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Config{NoSplice: true})
+		var v *hub.Viewer
+		for _, stall := range []time.Duration{time.Hour, time.Second} {
+			var err error
+			v, err = h.Attach(&stuckSink{quit: make(chan struct{})}, hub.SinkConfig{Limits: hub.Limits{Stall: stall}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Publish(t.Context(), penstock.SourceOf(bytes.NewReader([]byte("never taken"))), hub.PublishConfig{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin := time.Now()
+		if err := v.Err(); !errors.Is(err, hub.ErrStalled) || time.Since(begin) > 10*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		h.Abort(errTired)
+		h.End()
+		h.Wait()
+	})
 }
