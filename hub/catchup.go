@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -86,6 +87,10 @@ func (h *Hub) rejoinLocked(v *Viewer) bool {
 func (h *Hub) canRejoin(v *Viewer) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.canRejoinLocked(v)
+}
+
+func (h *Hub) canRejoinLocked(v *Viewer) bool {
 	at, in := v.at.Load(), h.in.Load()
 	return v.cause != nil || at >= in || in-at <= h.boundLocked()/2 && h.ring.from(at) != nil
 }
@@ -124,11 +129,11 @@ func (v *Viewer) readArchive(flags penstock.Flags) error {
 		m, err := v.fromFile(f, src, min(n, archiveStep), flags)
 		n -= int64(m)
 		v.expect = v.at.Load()
+		if err == nil && m == 0 {
+			err = fmt.Errorf("%w: reading the recording: %w", ErrTooSlow, io.ErrUnexpectedEOF)
+		}
 		if err != nil {
 			return err
-		}
-		if m == 0 {
-			return fmt.Errorf("%w: the recording is shorter than it was", ErrTooSlow)
 		}
 	}
 	return nil
@@ -187,7 +192,7 @@ func (h *Hub) awaitArchive(v *Viewer, grown uint64) error {
 	defer h.waiting.Add(-1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for h.archive.Load() == grown && v.cause == nil && v.at.Load() < h.in.Load() {
+	for h.archive.Load() == grown && !h.canRejoinLocked(v) {
 		if h.recorder == nil {
 			return fmt.Errorf("%w, and the recording has ended", ErrTooSlow)
 		}
