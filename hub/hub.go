@@ -104,6 +104,7 @@ type Hub struct {
 	publishing *publication // nil: nobody is
 	epochs     int
 	ended      bool
+	tidied     bool
 
 	out           int64 // bytes delivered to viewers that have left
 	past          tally // of viewers that have left
@@ -157,7 +158,7 @@ func (h *Hub) giveUp(p penstock.Conduit) {
 
 // End says that no publisher will come back: viewers get what the ring and the archive hold and then leave with a nil
 // error. Nobody waits for a viewer any more, so one whose policy is not Block and that takes nothing for 10 seconds
-// leaves with ErrStalled. A Publish in progress ends with its next run.
+// leaves with ErrStalled. A Publish in progress ends with its next run, which nobody gets.
 func (h *Hub) End() {
 	h.mu.Lock()
 	if h.ended {
@@ -205,9 +206,10 @@ func (h *Hub) Wait() {
 
 // tidyLocked gives back what a hub keeps for the next chunk, once it has ended and nobody is left.
 func (h *Hub) tidyLocked() {
-	if !h.ended || len(h.viewers) > 0 || h.publishing != nil {
+	if !h.ended || h.tidied || len(h.viewers) > 0 || h.publishing != nil {
 		return
 	}
+	h.tidied = true
 	for i := range h.loops {
 		h.giveUp(h.loops[i].spare)
 		h.loops[i].spare = nil

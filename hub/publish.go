@@ -187,19 +187,26 @@ func (h *Hub) lateLocked() bool {
 
 func (h *Hub) publishAll(run []*chunk) (total int64) {
 	for _, c := range run {
-		total += int64(c.n)
-		h.publish(c)
+		if h.publish(c) {
+			total += int64(c.n)
+		}
 	}
 	return total
 }
 
-// publish appends a chunk and serves the viewers in step.
-func (h *Hub) publish(c *chunk) {
+// publish appends a chunk and serves the viewers in step. After the end it does not: some viewers have left with all that
+// there was.
+func (h *Hub) publish(c *chunk) bool {
 	c.at = clock()
 	if h.cfg.Archive != nil && c.scanned && c.join {
 		h.cfg.Archive.Mark(h.in.Load(), time.Now())
 	}
 	h.mu.Lock()
+	if h.ended {
+		h.mu.Unlock()
+		c.giveUp(h)
+		return false
+	}
 	h.resizeLocked(c.n)
 	c.off = h.in.Add(int64(c.n)) - int64(c.n)
 	h.timeline.note(c.off, c.at)
@@ -227,6 +234,7 @@ func (h *Hub) publish(c *chunk) {
 		clear(batch) // Hub.batch is storage: it must not keep who has left
 	}
 	h.demote()
+	return true
 }
 
 // demote moves chunks that only slow viewers still need, or those to come, from kernel pipes to memory, oldest first.
