@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -106,8 +107,15 @@ func finish(c net.Conn) {
 	_ = c.SetReadDeadline(time.Now().Add(linger))
 }
 
-// reset closes a connection such that the peer cannot take what it has got for all there was.
+// reset closes a connection such that the peer cannot take what it has got for all there was: no FIN, and no
+// close_notify of TLS.
 func reset(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if h, ok := c.(*httpConn); ok {
+		c = h.Conn
+	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails only on what is closed
 	}

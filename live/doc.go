@@ -3,12 +3,15 @@
 //
 //	PUT /live/NAME ─┐                             ┌─▶ GET /live/NAME   any number
 //	tcp-listen:// ──┼─▶ stream NAME ─▶ hub.Hub ───┼─▶ GET /live/NAME
-//	test card ──────┘                             └─▶ DIR/NAME/<UTC start>.<ext>
+//	test card ──────┘                             └─▶ DIR/NAME/<UTC start>.<ext>, .index
 //
 // A stream outlives its publisher by the grace: who returns in time goes on with the same viewers and in the same
 // recording. After it, viewers see the end of the stream.
 //
+// The recording is where slow viewers catch up, and where those begin that want to see the past. It may have gaps, where
+// the disk failed; the stream has none.
+//
 // Bytes take the way that [hub.Hub] chooses. HTTP stays out of it: a viewer's connection is taken over from net/http,
 // and its response header goes into the same pipe as the first data; so is a publisher's that sends a Content-Length.
-// Only chunked uploads are read through net/http, and the stream's report says so.
+// Only chunked uploads and HTTP/2 go through net/http, and the stream's report says so.
 package live

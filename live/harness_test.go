@@ -52,10 +52,17 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+// start starts a server that records.
 func start(t *testing.T, cfg live.Config) *server {
 	t.Helper()
-	s := &server{t: t, log: new(logBuffer), record: t.TempDir()}
-	cfg.Record = s.record
+	cfg.Record = t.TempDir()
+	return startAs(t, cfg)
+}
+
+// startAs starts a server as it is configured, but for its log and its drain.
+func startAs(t *testing.T, cfg live.Config) *server {
+	t.Helper()
+	s := &server{t: t, log: new(logBuffer), record: cfg.Record}
 	cfg.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if cfg.Drain == 0 {
 		cfg.Drain = 5 * time.Second

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/penstock-io/penstock"
+	"github.com/penstock-io/penstock/hub"
 )
 
-// ListenTCP accepts publishers of the named stream on l until the server shuts down, one at a time: a second is closed,
-// and logged. It takes ownership of l, and returns at once.
+// ListenTCP accepts publishers of the named stream on l until the server shuts down, one at a time: of two, as
+// Config.TakeOver has it, one is closed, and logged. It takes ownership of l, and returns at once.
 func (s *Server) ListenTCP(name string, l net.Listener) error {
 	if err := CheckName(name); err != nil {
 		l.Close()
@@ -64,8 +65,8 @@ func (s *Server) acceptTCP(name string, l net.Listener) {
 	}
 }
 
-// publishHTTP serves PUT and POST /live/NAME. A body with a length is spliced from the connection; a chunked one is
-// read through net/http, which alone knows the framing.
+// publishHTTP serves PUT and POST /live/NAME. A body with a length is spliced from the connection; a chunked one, and one
+// of HTTP/2, is read through net/http, which alone knows the framing.
 func (s *Server) publishHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := crossOrigin.Check(r); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
@@ -88,12 +89,20 @@ func (s *Server) publishHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	declared := r.Header.Get("Content-Type")
 	if r.ContentLength > 0 {
-		p.runHijacked(w, r, declared)
-		return
+		if conn, ahead, err := takeOver(w); err == nil {
+			p.runHijacked(conn, ahead, r, declared)
+			return
+		}
 	}
-	n, err := p.run(s.stopping, declared, &bodySource{penstock.SourceOf(r.Body), http.NewResponseController(w)})
+	body := &bodySource{penstock.SourceOf(r.Body), http.NewResponseController(w), "copied: chunked HTTP framing"}
+	if r.ProtoMajor > 1 {
+		body.why = "copied: " + r.Proto + " framing"
+	}
+	n, err := p.run(s.stopping, declared, body)
 	status, text := outcome(n, err)
-	w.Header().Set("Connection", "close")
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text) // a publisher that is gone does not hear it
 }
@@ -106,6 +115,8 @@ func outcome(n int64, err error) (status int, text string) {
 	switch {
 	case err == nil:
 		return http.StatusOK, fmt.Sprintf("published %d bytes\n", n)
+	case errors.Is(err, hub.ErrTakenOver):
+		return http.StatusConflict, fmt.Sprintf("%v: published %d bytes\n", err, n)
 	case errors.Is(err, errShutdown):
 		return http.StatusServiceUnavailable, fmt.Sprintf("%v: published %d bytes\n", err, n)
 	default:
@@ -113,28 +124,23 @@ func outcome(n int64, err error) (status int, text string) {
 	}
 }
 
-// bodySource is a request's chunked body.
+// bodySource is a request's body, as net/http takes it out of its framing.
 type bodySource struct {
 	penstock.Source
-	rc *http.ResponseController
+	rc  *http.ResponseController
+	why string // it is copied
 }
 
 func (b *bodySource) SetReadDeadline(t time.Time) error { return b.rc.SetReadDeadline(t) }
 
 func (b *bodySource) Path(p penstock.Conduit) (penstock.Path, string) {
 	path, _ := b.Source.Path(p)
-	return path, "copied: chunked HTTP framing"
+	return path, b.why
 }
 
 // runHijacked splices a body of known length: first what net/http has read ahead, then the connection itself. Because it
 // has an end, a shutdown gives it time to come to that, and to the answer behind it.
-func (p *publication) runHijacked(w http.ResponseWriter, r *http.Request, declared string) {
-	conn, ahead, err := takeOver(w)
-	if err != nil {
-		p.st.release()
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
+func (p *publication) runHijacked(conn net.Conn, ahead []byte, r *http.Request, declared string) {
 	p.st.srv.running.Add(1) // p.run leaves before the publisher has its answer
 	defer p.st.srv.running.Done()
 	defer conn.Close()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -19,6 +20,7 @@ import (
 const (
 	DefaultGrace = 30 * time.Second
 	DefaultDrain = 5 * time.Second
+	DefaultStall = 5 * time.Minute // a player that is paused for longer begins anew
 )
 
 // The limits that a client can run into.
@@ -48,6 +50,9 @@ type Config struct {
 	Ring   int64      // bytes that a viewer may be behind in memory; 0 is hub.DefaultRing
 	Memory int64      // bytes that all streams together keep in memory for their viewers; 0 is no limit
 
+	TakeOver   bool // a publisher that comes takes over from the present one, instead of being refused
+	MaxViewers int  // of all streams at a time; 0 is no limit
+
 	HeaderTimeout time.Duration // for a request's header; 0 is 10 s
 }
 
@@ -71,6 +76,7 @@ type Server struct {
 	endNow   context.CancelCauseFunc
 	cut      context.Context // done at the end of the drain: connections are closed outright
 	cutNow   context.CancelFunc
+	viewers  atomic.Int64
 	running  sync.WaitGroup // publishers, recordings, viewers' connections, listeners; see enter
 
 	mu      sync.Mutex
@@ -114,8 +120,8 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// Handler returns the server's HTTP surface: /, /live/NAME, /api/v1/…, /metrics, /healthz. It takes connections over,
-// so it needs HTTP/1.1 as net/http serves it.
+// Handler returns the server's HTTP surface: /, /live/NAME, /api/v1/…, /metrics, /healthz. It takes
+// connections over where that can be done, as from net/http's HTTP/1.1; else, as with HTTP/2, bytes go through net/http.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /live/{name}", s.watch)

@@ -1,14 +1,10 @@
 package live
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/format"
 	"github.com/penstock-io/penstock/hub"
 	"github.com/penstock-io/penstock/recording"
@@ -38,6 +34,7 @@ type stream struct {
 	rec       *recording.Recording // of the hub; nil: nothing is recorded
 	grace     *time.Timer          // while waiting
 	format    format.Format
+	present   *publication // the one that was begun last
 
 	past                []*hub.Hub // that have ended, while viewers or a recording still take the rest
 	inBefore, outBefore int64      // bytes of hubs before those
@@ -45,90 +42,6 @@ type stream struct {
 
 func newStream(s *Server, name string) *stream {
 	return &stream{srv: s, name: name, state: offline, since: time.Now(), format: format.Raw}
-}
-
-// errBusy is for a second publisher.
-type errBusy struct{ name, publisher string }
-
-func (e *errBusy) Error() string {
-	return fmt.Sprintf("stream %q has a publisher already: %s", e.name, e.publisher)
-}
-
-// errForgotten is for a publisher who obtained the stream in the moment it was dropped; obtaining it anew helps.
-var errForgotten = errors.New("stream was forgotten")
-
-// publication is a claimed stream: the one publisher's right to it.
-type publication struct {
-	st        *stream
-	hub       *hub.Hub
-	publisher string
-}
-
-// claim makes the publisher the stream's, or fails with *errBusy. Whoever claims runs, or releases.
-func (s *Server) claim(name, publisher string) (*publication, error) {
-	if !s.enter() {
-		return nil, errShutdown
-	}
-	for {
-		var h *hub.Hub
-		st, err := s.obtain(name)
-		if err == nil {
-			h, err = st.begin(publisher)
-		}
-		switch {
-		case err == nil:
-			return &publication{st, h, publisher}, nil
-		case !errors.Is(err, errForgotten):
-			s.running.Done()
-			return nil, err
-		}
-	}
-}
-
-// run carries the source to the stream's viewers until it ends, gives the stream back, and returns the bytes that it
-// carried. declared is the content type that the publisher says it sends, or empty. ctx is one of the server's.
-func (p *publication) run(ctx context.Context, declared string, src penstock.Source) (int64, error) {
-	log := p.st.srv.log.With("stream", p.st.name, "publisher", p.publisher)
-	log.Info("publisher joined")
-	began := time.Now()
-	if _, ok := src.(hub.Joiner); ok { // it is not looked at
-		p.st.noteFormat(format.Detect(nil, declared))
-	}
-	n, err := p.hub.Publish(ctx, src, hub.PublishConfig{
-		Name: p.publisher,
-		Scan: func(head []byte) hub.Scanner {
-			p.st.noteFormat(format.Detect(head, declared))
-			return nil
-		},
-	})
-	p.st.release()
-	log = log.With("bytes", n, "seconds", time.Since(began).Seconds())
-	if err != nil {
-		log.Warn("publisher left", "reason", err)
-	} else {
-		log.Info("publisher left", "reason", "end of its stream")
-	}
-	return n, err
-}
-
-// begin is a publisher's arrival: it continues the hub that viewers wait at, or makes a new one.
-func (st *stream) begin(publisher string) (*hub.Hub, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	switch {
-	case st.forgotten:
-		return nil, errForgotten
-	case st.state == live:
-		return nil, &errBusy{st.name, st.publisher}
-	case st.state == waiting:
-		st.grace.Stop()
-	case st.state == offline:
-		st.renewLocked()
-	}
-	st.setLocked(live)
-	st.publisher = publisher
-	st.epoch++
-	return st.hub, nil
 }
 
 // renewLocked makes a new hub, and its recording if the server records.
@@ -161,32 +74,6 @@ func (st *stream) foldLocked() {
 		st.inBefore += s.BytesIn
 		st.outBefore += s.BytesOut
 		return true
-	})
-}
-
-// release is a publisher's departure: the grace begins.
-func (st *stream) release() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	defer st.srv.running.Done()
-	st.publisher = ""
-	st.setLocked(waiting)
-	grace := st.srv.cfg.Grace
-	if st.srv.stopping.Err() != nil {
-		grace = 0
-	}
-	if grace <= 0 {
-		st.endLocked()
-		return
-	}
-	epoch := st.epoch
-	st.grace = time.AfterFunc(grace, func() {
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		if st.state == waiting && st.epoch == epoch {
-			st.srv.log.Info("no publisher within the grace: the stream has ended", "stream", st.name, "grace", grace)
-			st.endLocked()
-		}
 	})
 }
 
@@ -246,11 +133,13 @@ func (st *stream) currentFormat() format.Format {
 }
 
 // noteFormat takes f for the stream's format. What a returning publisher's first bytes happen to look like does not
-// replace something that was better known: viewers and the recording go on with that.
-func (st *stream) noteFormat(f format.Format) {
+// replace something that was better known: viewers and the recording go on with that. It returns what the stream's format
+// is then.
+func (st *stream) noteFormat(f format.Format) format.Format {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.format == format.Raw || !f.Vague() {
 		st.format = f
 	}
+	return st.format
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/penstock-io/penstock/address"
 	"github.com/penstock-io/penstock/hub"
 	"github.com/penstock-io/penstock/live"
+	"github.com/penstock-io/penstock/recording"
 )
 
 // serveFlags is the command line of serve as it was given.
@@ -23,6 +26,11 @@ type serveFlags struct {
 	streams   []string
 	demo      bool
 	onSlow    string
+	onPublish string
+	fsync     string
+	segment   bound
+	slowBytes bound
+	memory    bound
 	ring      size
 	logFormat string
 	logLevel  string
@@ -33,7 +41,7 @@ type serveFlags struct {
 const demoStream = "demo"
 
 func newServe() *cobra.Command {
-	f := serveFlags{ring: hub.DefaultRing}
+	f := serveFlags{ring: hub.DefaultRing, memory: defaultMemory()}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve live streams: each recorded, and watched by any number of viewers",
@@ -45,7 +53,14 @@ func newServe() *cobra.Command {
   look      http://HOST:PORT/                                    who publishes, who watches, which way the bytes go
 
 A publisher that goes away leaves its viewers connected for --grace. SIGTERM and Ctrl-C finish what is in flight,
-for at most --drain, and exit with 0.`,
+for at most --drain, and exit with 0.
+
+--on-slow says what becomes of a viewer that has fallen --ring behind (or --slow-bytes, --slow-time):
+  catchup     it goes on from the recording, and misses nothing; beyond --slow-bytes or --slow-time it is cut
+  skip        it goes to the newest place where the stream may be joined: the next key frame or picture
+  disconnect  it is cut
+  block       the publisher waits for it
+  auto        catchup with --record, else skip where the stream has such places, else disconnect`,
 		Example: `  penstock serve --demo
   penstock serve --record recordings --stream cam=tcp-listen://127.0.0.1:9000`,
 		Args: usageArgs(cobra.NoArgs),
@@ -57,15 +72,26 @@ for at most --drain, and exit with 0.`,
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "HTTP address")
 	flags.StringVar(&f.config.Record, "record", "", "record every stream to `DIR`/NAME/<UTC start time>.<ext>")
 	flags.StringArrayVar(&f.streams, "stream", nil, "accept publishers by TCP: `NAME=tcp-listen://HOST:PORT` (repeatable)")
+	flags.Var(&f.segment, "segment-size", "begin another file of the recording after `SIZE`, at the next key frame; 0 never")
+	flags.DurationVar(&f.config.SegmentTime, "segment-time", 0, "begin another file of the recording after this time; 0 never")
+	flags.StringVar(&f.fsync, "fsync", "never", "force the recording to the disk: `never`, at each segment's end (segment), or every so often (a duration)")
 	flags.BoolVar(&f.demo, "demo", false, "publish a built-in test card as stream \""+demoStream+"\"")
 	flags.DurationVar(&f.config.Grace, "grace", live.DefaultGrace, "how long viewers wait for a publisher to return")
 	flags.DurationVar(&f.config.Drain, "drain", live.DefaultDrain, "how long a shutdown waits for what is in flight")
-	flags.StringVar(&f.onSlow, "on-slow", "disconnect", "slow viewers: `disconnect` them when they fall off the ring, or block the publisher (block)")
-	flags.Var(&f.ring, "ring", "`SIZE` of stream that a viewer may be behind, for example 64MiB")
+	flags.StringVar(&f.onPublish, "on-publish", "refuse", "a second publisher of a stream: `refuse` it, or let it take the stream over (takeover)")
+	flags.StringVar(&f.onSlow, "on-slow", "auto", "slow viewers: `auto`, catchup, skip, disconnect or block")
+	flags.Var(&f.ring, "ring", "`SIZE` of stream that a viewer may be behind in memory, for example 64MiB")
+	flags.Var(&f.slowBytes, "slow-bytes", "`SIZE` that a viewer may be behind at most; 0 is no limit but the ring")
+	flags.DurationVar(&f.config.Limits.Time, "slow-time", 0, "how long a viewer may be behind at most; 0 is no limit but the ring")
+	flags.DurationVar(&f.config.Limits.Stall, "stall", live.DefaultStall, "how long a viewer may take nothing at all, paused or dead; 0 is forever")
+	flags.Var(&f.memory, "memory", "`SIZE` that all streams together keep in memory for their viewers; 0 is no limit")
+	flags.IntVar(&f.config.MaxViewers, "max-viewers", 0, "viewers of all streams at a time; 0 is no limit")
 	flags.BoolVar(&f.config.NoSplice, "no-splice", false, "move bytes through this process's memory only")
 	flags.StringVar(&f.logFormat, "log-format", "text", "`text` or json")
 	flags.StringVar(&f.logLevel, "log-level", "info", "`LEVEL`: debug, info, warn or error")
-	complete(cmd, "on-slow", "disconnect", "block")
+	complete(cmd, "on-slow", slices.Sorted(maps.Keys(policies))...)
+	complete(cmd, "on-publish", "refuse", "takeover")
+	complete(cmd, "fsync", "never", "segment", "1s")
 	complete(cmd, "log-format", "text", "json")
 	complete(cmd, "log-level", "debug", "info", "warn", "error")
 	if err := cmd.MarkFlagDirname("record"); err != nil {
@@ -117,25 +143,59 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 	if f.demo && names[demoStream] {
 		return nil, fmt.Errorf("--demo and --stream both publish %q", demoStream)
 	}
-	switch f.onSlow {
-	case "disconnect":
-		f.config.OnSlow = hub.Disconnect
-	case "block":
-		f.config.OnSlow = hub.Block
-	default:
-		return nil, fmt.Errorf("--on-slow %q: want disconnect or block", f.onSlow)
+	policy, ok := policies[f.onSlow]
+	if !ok {
+		return nil, fmt.Errorf("--on-slow %q: want auto, catchup, skip, disconnect or block", f.onSlow)
+	}
+	if policy == hub.CatchUp && f.config.Record == "" {
+		return nil, errors.New("--on-slow catchup: needs --record, which is what a viewer catches up from")
+	}
+	f.config.OnSlow = policy
+	if f.onPublish != "refuse" && f.onPublish != "takeover" {
+		return nil, fmt.Errorf("--on-publish %q: want refuse or takeover", f.onPublish)
+	}
+	f.config.TakeOver = f.onPublish == "takeover"
+	if f.config.Sync, err = parseSync(f.fsync); err != nil {
+		return nil, err
 	}
 	for _, d := range []struct {
 		flag string
 		d    time.Duration
-	}{{"grace", f.config.Grace}, {"drain", f.config.Drain}} {
+	}{
+		{"grace", f.config.Grace}, {"drain", f.config.Drain}, {"segment-time", f.config.SegmentTime},
+		{"slow-time", f.config.Limits.Time}, {"stall", f.config.Limits.Stall},
+	} {
 		if d.d < 0 {
 			return nil, fmt.Errorf("--%s %v: want no less than 0", d.flag, d.d)
 		}
 	}
+	if f.config.MaxViewers < 0 {
+		return nil, fmt.Errorf("--max-viewers %d: want no less than 0", f.config.MaxViewers)
+	}
+	f.config.SegmentBytes, f.config.Limits.Bytes, f.config.Memory = int64(f.segment), int64(f.slowBytes), int64(f.memory)
 	f.config.Ring = int64(f.ring)
 	f.config.Log, err = newLog(stderr, f.logFormat, f.logLevel)
 	return publishers, err
+}
+
+// policies are the values of --on-slow.
+var policies = map[string]hub.Policy{
+	"auto": hub.Auto, "catchup": hub.CatchUp, "skip": hub.Skip, "disconnect": hub.Disconnect, "block": hub.Block,
+}
+
+// parseSync turns --fsync into a live.Config.Sync.
+func parseSync(text string) (time.Duration, error) {
+	switch text {
+	case "never":
+		return 0, nil
+	case "segment":
+		return recording.SyncAtEnd, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("--fsync %q: want never, segment, or a duration such as 1s", text)
+	}
+	return d, nil
 }
 
 func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
