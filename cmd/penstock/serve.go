@@ -162,8 +162,11 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 		flag string
 		d    time.Duration
 	}{
-		{"grace", f.config.Grace}, {"drain", f.config.Drain}, {"segment-time", f.config.SegmentTime},
-		{"slow-time", f.config.Limits.Time}, {"stall", f.config.Limits.Stall},
+		{"grace", f.config.Grace},
+		{"drain", f.config.Drain},
+		{"segment-time", f.config.SegmentTime},
+		{"slow-time", f.config.Limits.Time},
+		{"stall", f.config.Limits.Stall},
 	} {
 		if d.d < 0 {
 			return nil, fmt.Errorf("--%s %v: want no less than 0", d.flag, d.d)
