@@ -1,6 +1,9 @@
 package hub
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // What goes in front of a viewer's bytes: its owner's header, once, and what the stream itself wants to be begun with
 // (tables, say), where the viewer begins, and where it goes on after a skip and has had other ones before.
@@ -32,6 +35,11 @@ func (v *Viewer) withHeader(tables []byte) []byte {
 	return append(h[:len(h):len(h)], tables...)
 }
 
+// mostFront is how long what goes in front may be: any pipe takes it whole, and it is written without waiting.
+const mostFront = smallChunk / 2
+
+var errLongFront = fmt.Errorf("hub: what goes in front of the stream is longer than %d bytes", mostFront)
+
 // write puts what goes in front into the viewer's own pipe, which is empty and takes it whole.
 func (v *Viewer) write(b, tables []byte) error {
 	v.started = true
@@ -41,7 +49,11 @@ func (v *Viewer) write(b, tables []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if v.own == nil {
+	if len(b) > mostFront {
+		return errLongFront
+	}
+	if v.own == nil || v.own.Cap() < len(b) {
+		v.dropOwn()
 		v.own = v.h.arena.NewPipe(0)
 	}
 	n, err := v.own.Write(b)

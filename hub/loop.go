@@ -95,30 +95,32 @@ func (h *Hub) offer(l *loop, v *Viewer, c *chunk, last bool) {
 	}
 	v.own, l.spare = l.spare, nil
 	loaded, err := v.load(c, last)
-	v.loaded = loaded % c.n
+	whole := loaded == c.n
+	v.loaded = loaded
 	if err == nil {
 		err = v.flush(penstock.NonBlock)
 	}
 	switch {
 	case errors.Is(err, penstock.ErrWouldBlock):
 		v.tally.stalls.Add(1)
-		h.fallBehind(v, c)
+		h.fallBehind(v, c, whole)
 	case err != nil:
 		l.failed, l.causes = append(l.failed, v), append(l.causes, err)
-	case v.loaded > 0: // not all of it
-		h.fallBehind(v, c)
+	case !whole:
+		h.fallBehind(v, c, false)
 	default:
+		v.loaded = 0
 		l.spare, v.own = v.own, nil
 		l.kept = append(l.kept, v)
 	}
 }
 
-// fallBehind lets v, which has had some or all of c, go on in a goroutine of its own, or makes it the one that the
-// publisher carries.
-func (h *Hub) fallBehind(v *Viewer, c *chunk) {
+// fallBehind lets v, which has loaded some of c or the whole of it, go on in a goroutine of its own, or makes it the one
+// that the publisher carries.
+func (h *Hub) fallBehind(v *Viewer, c *chunk, whole bool) {
 	seq := c.seq
-	if v.loaded == 0 {
-		seq++
+	if whole {
+		seq, v.loaded = seq+1, 0
 	}
 	h.mu.Lock()
 	h.fallBehindLocked(v, seq)

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -233,17 +235,23 @@ func (v *Viewer) advance(flags penstock.Flags) error {
 	}
 }
 
-// flush moves what the viewer's own pipe holds to its sink.
+// flush moves what the viewer's own pipe holds to its sink. A sink that takes less without saying why is asked again: what
+// stays in the pipe would come to whoever has it next.
 func (v *Viewer) flush(flags penstock.Flags) error {
-	if v.n == 0 {
-		return nil
+	for v.n > 0 {
+		n, err := v.sink.SpliceWrite(v.own, v.n, flags)
+		if err == nil && (n <= 0 || n > v.n) {
+			err = fmt.Errorf("hub: a sink says that it took %d bytes of %d: %w", n, v.n, io.ErrShortWrite)
+		}
+		v.gave(max(0, min(n, v.n)))
+		if v.records {
+			v.h.archiveGrew()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	n, err := v.sink.SpliceWrite(v.own, v.n, flags)
-	v.gave(n)
-	if v.records {
-		v.h.archiveGrew()
-	}
-	return err
+	return nil
 }
 
 // gave counts bytes that the sink took of the own pipe.
@@ -279,7 +287,7 @@ func (v *Viewer) load(c *chunk, last bool) (loaded int, err error) {
 	if c.pipe == nil {
 		return v.loaded, ErrTooSlow // cut in this very moment
 	}
-	from, err := v.roomLocked(c)
+	from, err := v.roomLocked(c, len(front))
 	if err != nil {
 		return v.loaded, err
 	}
@@ -363,10 +371,10 @@ func (v *Viewer) dropLoaded(n int) error {
 	return err
 }
 
-// roomLocked sees to it that the viewer's own pipe has room for all of the chunk, and returns the pipe to tee that from,
-// which has the same backing. Where no kernel pipe is to be had the chunk moves to memory. Precondition: c.mu is held,
-// the own pipe is empty.
-func (v *Viewer) roomLocked(c *chunk) (from penstock.Conduit, err error) {
+// roomLocked sees to it that the viewer's own pipe has room for all of the chunk, and for so much in front of it, and
+// returns the pipe to tee that from, which has the same backing. Where no kernel pipe is to be had the chunk moves to
+// memory. Precondition: c.mu is held, the own pipe is empty.
+func (v *Viewer) roomLocked(c *chunk, front int) (from penstock.Conduit, err error) {
 	from = c.pipe
 	if v.pages {
 		from = c.forWritersLocked(&v.h.arena)
@@ -387,9 +395,9 @@ func (v *Viewer) roomLocked(c *chunk) (from penstock.Conduit, err error) {
 		}
 		from = c.pipe
 	}
-	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < from.Cap() {
+	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < from.Cap()+front {
 		v.dropOwn()
-		v.own = v.h.arena.NewPipe(from.Cap()/penstock.DefaultPageSize + 1) // what goes in front has a slot
+		v.own = v.h.arena.NewPipe((from.Cap() + 2*front)/penstock.DefaultPageSize + 1) // what goes in front has slots of its own
 	}
 	return from, nil
 }
