@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"time"
 
 	"github.com/penstock-io/penstock"
 )
@@ -9,6 +10,10 @@ import (
 const (
 	headSize = 512     // of the first bytes are shown to who is to say what the stream is
 	maxTail  = 4 << 10 // from there on an unfinished unit is cut all the same
+
+	// joinPatience is how long viewers wait for a join point in a stream whose scanner finds none: then they begin with
+	// the next unit, or, if it has found no units either, anywhere.
+	joinPatience = 15 * time.Second
 )
 
 // intake turns a publisher's bytes into chunks. Where viewers may begin everywhere a run, as it arrived, is one. Where a
@@ -21,6 +26,8 @@ type intake struct {
 	scan    func(head []byte) Scanner // nil once it was asked
 	scanner Scanner                   // nil: everywhere
 	tail    []byte                    // of the run before: an unfinished unit
+	joined  int64                     // when there was a join point last, by clock; at first, when there was a run
+	units   bool                      // since then there was a unit's beginning
 	buf     []byte                    // storage of what the scanner looks at
 	run     []*chunk                  // storage of what read returns
 }
@@ -85,6 +92,7 @@ func (in *intake) scanAndCut(c *chunk) {
 		end = len(in.buf)
 	}
 	c.scanned, c.join, c.clean = true, join == 0, cut == 0
+	c.join = c.join || in.mayBeginAt(c, join)
 	if c.join {
 		c.header = in.scanner.Header()
 	}
@@ -100,6 +108,26 @@ func (in *intake) scanAndCut(c *chunk) {
 	in.piece(c, from, end)
 	in.tail = append(in.tail[:0], in.buf[end:]...)
 	in.h.giveUp(c.pipe)
+}
+
+// mayBeginAt tells whether a viewer may begin with c although that is no join point: it is the stream's beginning, so
+// there is nothing to wait for that would have come before; or there has been no join point for too long. The scanner has
+// found the given one in c's run.
+func (in *intake) mayBeginAt(c *chunk, join int) bool {
+	now := clock()
+	first := in.joined == 0
+	if first || join >= 0 {
+		in.joined, in.units = now, false
+	}
+	if first && c.clean && in.h.in.Load() == 0 {
+		return true
+	}
+	in.units = in.units || c.clean
+	if now-in.joined < int64(joinPatience) || in.units && !c.clean {
+		return false
+	}
+	in.joined, in.units = now, false
+	return true
 }
 
 // look makes buf of the tail and what is in c. A kernel pipe may not show all it holds; memory does.

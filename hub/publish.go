@@ -18,7 +18,8 @@ type PublishConfig struct {
 
 	// Scan is called with the first bytes, whatever has arrived, and returns what finds the places in the stream where a
 	// viewer may begin; nil is everywhere. A source that is a Joiner knows that by itself. Looking costs one copy of what
-	// comes in.
+	// comes in. The stream's very beginning is a join point if it is that of a unit; and where none has come for 15 s
+	// viewers begin with the next unit.
 	Scan func(head []byte) Scanner
 }
 

@@ -397,7 +397,7 @@ func (v *Viewer) roomLocked(c *chunk, front int) (from penstock.Conduit, err err
 	}
 	if own, ok := v.own.(*penstock.Pipe); !ok || own.Cap() < from.Cap()+front {
 		v.dropOwn()
-		v.own = v.h.arena.NewPipe((from.Cap() + 2*front)/penstock.DefaultPageSize + 1) // what goes in front has slots of its own
+		v.own = v.h.arena.NewPipe((from.Cap()+2*front)/penstock.DefaultPageSize + 1) // what goes in front has slots of its own
 	}
 	return from, nil
 }
