@@ -7,9 +7,10 @@ import (
 	"github.com/penstock-io/penstock/hub"
 )
 
-// relayHub is this project's hub, blocking as MultiWriter does.
-func relayHub(d duty) error {
-	h := hub.New(hub.Config{OnSlow: hub.Block})
+// hubOf is this project's hub, blocking as MultiWriter does.
+func hubOf(cfg hub.Config) relay { return func(d duty) error { return relayHub(hub.New(cfg), d) } }
+
+func relayHub(h *hub.Hub, d duty) error {
 	var left []*hub.Viewer
 	for _, c := range d.viewers {
 		v, err := h.Attach(penstock.SinkOf(c), hub.SinkConfig{OnLeave: func(error) { c.Close() }})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock-io/penstock/bench/internal/machine"
 	"github.com/penstock-io/penstock/bench/internal/socket"
+	"github.com/penstock-io/penstock/hub"
 )
 
 // A relay delivers everything that the source sends to every viewer and to the recording, nobody skipped and nothing
@@ -45,7 +46,8 @@ func (d duty) writers() []io.Writer {
 var kinds = map[string]relay{
 	"multiwriter": relayMultiWriter,
 	"channel":     relayChannel,
-	"hub":         relayHub,
+	"hub":         hubOf(hub.Config{OnSlow: hub.Block}),
+	"hub/pages":   hubOf(hub.Config{OnSlow: hub.Block, NoSplice: true}),
 	"raw":         bare(rawLoop{chunk: mib, ahead: rawAhead}.relay),
 	"rawpoll":     bare(rawPoll{chunk: mib, ahead: rawAhead}.relay),
 }
