@@ -7,7 +7,10 @@ import (
 	"github.com/penstock-io/penstock/internal/kernel"
 )
 
-var _ FileSink = (*fdSink)(nil)
+var (
+	_ FileSink  = (*fdSink)(nil)
+	_ BytesSink = (*fdSink)(nil)
+)
 
 // SendFile is [FileSink]'s.
 func (s *fdSink) SendFile(f *os.File, n int, flags Flags) (int, error) {
@@ -53,3 +56,24 @@ func (s *fdSink) SendFile(f *os.File, n int, flags Flags) (int, error) {
 
 // Queued returns how many bytes a socket has taken and its peer has not acknowledged; of anything else 0.
 func (s *fdSink) Queued() int { return s.queued() }
+
+// TryWritev is [BytesSink]'s.
+func (s *fdSink) TryWritev(views [][]byte) (int, error) {
+	if !s.isSocket() || s.parks() {
+		return 0, opErr("write", SideSink, PathPages, ErrCannotSplice)
+	}
+	s.rest, s.n, s.moved, s.err = views, 0, 0, nil
+	err := s.raw.Control(s.tryStep)
+	s.rest = nil
+	return s.result(PathPages, err)
+}
+
+// tryWrite is one writev, and changes nothing of what it is given.
+func (s *fdSink) tryWrite(fd uintptr) {
+	switch {
+	case len(s.rest) == 1:
+		s.moved, s.err = kernel.Write(int(fd), s.rest[0])
+	default:
+		s.moved, s.err = kernel.Writev(int(fd), s.rest[:min(len(s.rest), kernel.MaxVector)])
+	}
+}

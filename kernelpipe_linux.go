@@ -298,6 +298,17 @@ func (p *KernelPipe) available(ctx context.Context, flags Flags) (int, error) {
 	}
 }
 
+// Full tells whether a write would wait: no slot is free, however few bytes the slots hold. A closed pipe is not full.
+// (poll(2))
+func (p *KernelPipe) Full() bool {
+	fd, ok := p.w.enter()
+	if !ok {
+		return false
+	}
+	defer p.w.leave()
+	return !kernel.Writable(fd)
+}
+
 // held returns the bytes held, and whether there never will be any again.
 func (p *KernelPipe) held() (n int, ended bool, err error) {
 	fd, ok := p.r.enter()

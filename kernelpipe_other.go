@@ -40,6 +40,7 @@ func (*KernelPipe) TryWrite([]byte) (int, error) { return 0, errNotLinux }
 func (*KernelPipe) Len() int                     { return 0 }
 func (*KernelPipe) Cap() int                     { return 0 }
 func (*KernelPipe) Slots() int                   { return 0 }
+func (*KernelPipe) Full() bool                   { return false }
 func (*KernelPipe) Resize(int) error             { return errNotLinux }
 func (*KernelPipe) Vmsplice(context.Context, *Mapping, int, int, Flags) (int, error) {
 	return 0, errNotLinux

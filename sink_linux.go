@@ -18,7 +18,7 @@ func descriptorSink(w io.Writer) Sink {
 	if f, ok := w.(*os.File); ok {
 		s.w.w = &fileWriter{f, &s.edge}
 	}
-	s.spliceStep, s.writeStep = s.doSplice, s.doWrite
+	s.spliceStep, s.writeStep, s.tryStep = s.doSplice, s.doWrite, s.tryWrite
 	s.whySplice = "kernel pipe to " + s.what
 	s.whyPages = "pages of a memory pipe written to a " + s.what
 	s.whyRefused = s.what + " refused splice"
@@ -47,6 +47,7 @@ type fdSink struct {
 	refuses bool // splice is not for this descriptor: O_APPEND, /dev/full
 
 	spliceStep, writeStep func(fd uintptr) bool
+	tryStep               func(fd uintptr)
 
 	pipe  int      // read end of the pipe being emptied
 	rest  [][]byte // what is still to be written

@@ -19,6 +19,7 @@ func descriptorSource(r io.Reader) Source {
 		return nil
 	}
 	s.spliceStep, s.readStep, s.waitStep, s.readNow = s.doSplice, s.doRead, s.doWait, s.rawRead
+	_, s.drains = r.(*net.TCPConn)
 	s.whySplice = s.what + " to kernel pipe"
 	s.whyPages = s.what + " read into pages of a memory pipe"
 	s.whyRefused = s.what + " refused splice"
@@ -66,6 +67,9 @@ type fdSource struct {
 
 	spliceStep, readStep, waitStep func(fd uintptr) bool
 	readNow                        func([]byte) (int, error)
+
+	drains bool // a splice takes all there is, if the pipe has room: TCP's
+	looked bool // the wait in progress has
 
 	pipe  int // write end of the pipe being filled
 	space []byte
@@ -183,6 +187,9 @@ func (s *fdSource) doSplice(fd uintptr) bool {
 			s.err = err
 			break
 		}
+		if m < MinPageSize && s.drains {
+			break // nor is there more: asking costs as much as this did
+		}
 	}
 	return s.moved > 0 || s.err != syscall.EAGAIN || s.flags&NonBlock != 0
 }
@@ -261,6 +268,7 @@ func (s *fdSource) Wait() error {
 	if !s.Polls() || s.failed != nil {
 		return nil
 	}
+	s.looked = false
 	if err := s.raw.Read(s.waitStep); err != nil {
 		return opErr("wait", SideSource, PathSplice, err)
 	}
@@ -268,7 +276,9 @@ func (s *fdSource) Wait() error {
 }
 
 func (s *fdSource) doWait(fd uintptr) bool {
-	return kernel.Readable(int(fd))
+	ready := s.looked || kernel.Readable(int(fd))
+	s.looked = true
+	return ready
 }
 
 // SetReadDeadline serves to interrupt, also where the descriptor itself has no deadlines.

@@ -18,10 +18,10 @@ import (
 // at its end. It waits for the source without a pipe, and without a viewer.
 func (h *Hub) read(src penstock.Source) (p penstock.Conduit, n int, why string, err error) {
 	bump(&h.calls, 1)
-	if src.Polls() {
-		p, why = h.newPipe(h.chunkSize())
-		n, err = src.SpliceRead(p, capacity(p), penstock.NonBlock)
+	if src.Polls() && (!h.judge.calm || h.carries()) {
+		p, n, why, err = h.readRun(src, penstock.NonBlock)
 		if n > 0 || !errors.Is(err, penstock.ErrWouldBlock) {
+			h.judge.judge(p, n, false)
 			return p, n, why, err
 		}
 		h.giveUp(p)
@@ -32,9 +32,28 @@ func (h *Hub) read(src penstock.Source) (p penstock.Conduit, n int, why string, 
 	if err := src.Wait(); err != nil {
 		return nil, 0, "", err
 	}
-	p, why = h.newPipe(h.chunkSize())
-	n, err = src.SpliceRead(p, capacity(p), 0)
+	p, n, why, err = h.readRun(src, 0)
+	h.judge.judge(p, n, true)
 	return p, n, why, err
+}
+
+// readRun reads what there is into a pipe.
+func (h *Hub) readRun(src penstock.Source, flags penstock.Flags) (p penstock.Conduit, n int, why string, err error) {
+	if h.judge.copies && h.pool != nil {
+		mem := h.arena.NewPipe(0)
+		n, err = src.SpliceRead(mem, min(copyRun, mem.Cap()), flags)
+		return mem, n, "it comes in small pieces, which are cheaper to copy", err
+	}
+	p, why = h.newPipe(h.chunkSize())
+	n, err = src.SpliceRead(p, capacity(p), flags)
+	return p, n, why, err
+}
+
+// carries tells whether there is a viewer that the publisher carries.
+func (h *Hub) carries() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.carried != nil
 }
 
 // handOverLocked gives the carried viewer a goroutine.

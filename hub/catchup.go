@@ -154,7 +154,7 @@ func (v *Viewer) fromFile(f *os.File, src penstock.Source, n int64, flags pensto
 	m, err = src.SpliceRead(v.own, int(min(n, int64(v.own.Cap()))), 0)
 	v.n += m
 	if m > 0 {
-		v.took("from the recording", false)
+		v.took(v.own, "from the recording", false)
 		return m, v.flush(flags)
 	}
 	return 0, fmt.Errorf("%w: reading the recording: %w", ErrTooSlow, err)

@@ -28,6 +28,10 @@ type chunk struct {
 	kept    bool // for viewers to come
 	gone    bool // its last reader has it: nobody may claim it any more
 
+	// Of the fast loop while it serves the chunk: its bytes, if they are in memory. Its claim keeps them there.
+	views   [][]byte
+	viewsOf [2][]byte // storage
+
 	// mu is held while the pipe is teed, moved or taken. Never while waiting for anything, and never together with
 	// Hub.mu.
 	mu   sync.Mutex

@@ -73,6 +73,7 @@ type Hub struct {
 	bytes    int64  // in the ring: chunks that are claimed, or kept
 	awaited  int    // chunks in the ring that are claimed by who may block the publisher
 	memory   uint64 // chunks before this number are in memory, or gone
+	judge    judge  // the publisher's own
 	size     int    // of the next chunk's pipe
 	narrow   int    // small runs in a row
 

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/penstock-io/penstock"
@@ -12,16 +13,17 @@ import (
 // rounds is how often a limit is reached, and left again.
 const rounds = 100
 
-// confirmed publishes a piece and waits until each viewer has it.
+// confirmed publishes a piece, often enough that it is worth a kernel pipe, and waits until each viewer has it.
 func confirmed(t *testing.T, p *pacer, piece string, far ...io.Reader) {
 	t.Helper()
+	piece = strings.Repeat(piece, 16<<10/len(piece)+1)
 	if _, err := io.WriteString(p.pipe, piece); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range far {
 		b := make([]byte, len(piece))
 		if _, err := io.ReadFull(f, b); err != nil || string(b) != piece {
-			t.Fatalf("%q: %v", b, err)
+			t.Fatalf("%.40q: %v", b, err)
 		}
 	}
 }

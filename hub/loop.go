@@ -24,6 +24,7 @@ type loop struct {
 // first. The last to be served takes the chunk's pipe, if it is nobody else's.
 func (h *Hub) serve(batch []*Viewer, c *chunk) {
 	batch = h.startOthers(batch, c)
+	c.show()
 	if n := min(len(h.loops), len(batch)/leastBatch); n > 1 {
 		h.serveTogether(batch, c, n)
 	} else {
@@ -32,6 +33,7 @@ func (h *Hub) serve(batch []*Viewer, c *chunk) {
 			h.offer(l, v, c, i == len(batch)-1 && h.lastClaim(c))
 		}
 	}
+	c.views = nil
 	h.settleServed(c)
 }
 
@@ -92,6 +94,11 @@ func (h *Hub) offer(l *loop, v *Viewer, c *chunk, last bool) {
 	if !v.joined && !c.join {
 		l.kept = append(l.kept, v)
 		return
+	}
+	if c.views != nil && v.direct != nil && v.started && v.expect == c.off {
+		if h.offerBytes(l, v, c) {
+			return
+		}
 	}
 	v.own, l.spare = l.spare, nil
 	loaded, err := v.load(c, last)

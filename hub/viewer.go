@@ -57,6 +57,7 @@ type Viewer struct {
 	policy Policy
 	limits Limits
 	polls  bool
+	direct penstock.BytesSink // the sink, if it takes bytes without a pipe; nil else
 
 	records bool // its sink is the hub's archive
 
@@ -119,6 +120,9 @@ func (h *Hub) Attach(sink penstock.Sink, cfg SinkConfig) (*Viewer, error) {
 	}
 	if cfg.MustHave {
 		v.policy = Block
+	}
+	if v.polls {
+		v.direct, _ = sink.(penstock.BytesSink)
 	}
 	ago := int64(-1)
 	if cfg.Ago > 0 {
@@ -265,7 +269,7 @@ func (v *Viewer) gave(n int) {
 	v.head -= head
 	bump(&v.at, int64(n-head))
 	bump(&v.sent, int64(n))
-	v.tally.gave(v.noteWay(), n)
+	v.tally.gave(v.noteWay(v.own), n)
 }
 
 // load puts what it has not had of a chunk into the viewer's own pipe, and returns how much of the chunk it has had
@@ -304,7 +308,7 @@ func (v *Viewer) load(c *chunk, last bool) (loaded int, err error) {
 		return v.loaded, c.err
 	}
 	v.n += n
-	v.took(c.why, true)
+	v.took(v.own, c.why, true)
 	if err := v.dropLoaded(n); err != nil {
 		return v.loaded, err
 	}
@@ -320,7 +324,7 @@ func (v *Viewer) take(c *chunk) error {
 	}
 	v.dropOwn()
 	v.own, v.n = p, c.n
-	v.took(c.why, false)
+	v.took(v.own, c.why, false)
 	v.expect = c.off + int64(c.n)
 	return errors.Join(err, v.dropLoaded(c.n))
 }

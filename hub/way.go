@@ -34,24 +34,24 @@ func (h *Hub) noteIntake(src penstock.Source, p penstock.Conduit, reason string)
 	}
 }
 
-// took notes how the run in the viewer's own pipe came there. Which way it goes on is for the sink to say, and it may
-// only know once it has tried.
-func (v *Viewer) took(reason string, teed bool) {
-	_, kernel := v.own.(*penstock.KernelPipe)
+// took notes how the run that goes to the sink came into p. Which way it goes on is for the sink to say, and it may only
+// know once it has tried.
+func (v *Viewer) took(p penstock.Conduit, reason string, teed bool) {
+	_, kernel := p.(*penstock.KernelPipe)
 	w := v.way.Load()
 	if w == nil || w.kernel != kernel || w.teed != teed || w.reason != reason {
 		v.news, v.kernel, v.teed, v.reason = true, kernel, teed, reason
 	}
 }
 
-// noteWay tells, after the sink has had of a run, which way that went.
-func (v *Viewer) noteWay() penstock.Path {
+// noteWay tells, after the sink has had of the run in p, which way that went.
+func (v *Viewer) noteWay(p penstock.Conduit) penstock.Path {
 	if w := v.way.Load(); w != nil && !v.news {
 		return w.path
 	}
 	v.news = false
 	w := way{kernel: v.kernel, teed: v.teed, reason: v.reason}
-	w.path, w.why = v.sink.Path(v.own)
+	w.path, w.why = v.sink.Path(p)
 	switch {
 	case w.kernel && w.path == penstock.PathReadWrite:
 		v.pages = true // each such sink would read the chunk anew

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -232,15 +233,36 @@ func poll(fd int, events int16, milliseconds int) (int16, error) {
 	}
 }
 
-// Writev is writev(2).
+// Writev is writev(2). For up to 64 buffers it allocates nothing.
 func Writev(fd int, iov [][]byte) (int, error) {
 	for {
-		n, err := unix.Writev(fd, iov)
+		n, err := writev(fd, iov)
 		if err == unix.EINTR {
 			continue
 		}
 		return max(n, 0), err
 	}
+}
+
+// writev leaves what is many to a package that makes the kernel's list of them on the heap.
+func writev(fd int, iov [][]byte) (int, error) {
+	var vec [64]unix.Iovec
+	if len(iov) > len(vec) {
+		return unix.Writev(fd, iov)
+	}
+	n := 0
+	for _, b := range iov {
+		if len(b) > 0 {
+			vec[n].Base = &b[0]
+			vec[n].SetLen(len(b))
+			n++
+		}
+	}
+	r, _, errno := unix.Syscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(n))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(r), nil
 }
 
 // Dup returns another descriptor of the same description, close-on-exec, and none of the standard ones: what fails at
