@@ -1,10 +1,6 @@
 package hub
 
-import (
-	"time"
-
-	"github.com/penstock-io/penstock"
-)
+import "time"
 
 // Who holds what. Viewers in step hold nothing: the hub parks them, and the fast loop claims each chunk for them all. A
 // viewer that is behind claims every chunk from its place on, or stands in the archive and claims none.
@@ -14,25 +10,26 @@ type turn struct {
 	c       *chunk // load it
 	last    bool   // nobody else needs it, nor can come to
 	archive bool   // read the archive
+	tidy    bool   // give back what it has, and ask again
 	err     error  // leave; ErrEnded is the end of the stream
 } // the zero turn: it has been parked, and is the caller's no more
 
-// next finds out what v does next. If it is parked its pipe goes back.
+// next finds out what v does next. Who is parked has given its pipe back before: at that moment it may leave, and the
+// hub be done.
 func (h *Hub) next(v *Viewer) turn {
 	h.mu.Lock()
-	t, p, free := h.nextLocked(v)
+	t, free := h.nextLocked(v)
 	h.mu.Unlock()
-	h.giveUp(p)
 	h.giveUpChunks(free)
 	return t
 }
 
-func (h *Hub) nextLocked(v *Viewer) (t turn, p penstock.Conduit, free []*chunk) {
+func (h *Hub) nextLocked(v *Viewer) (t turn, free []*chunk) {
 	if v.cause != nil {
-		return turn{err: v.cause}, nil, nil
+		return turn{err: v.cause}, nil
 	}
 	if !v.holding && !h.rejoinLocked(v) {
-		return turn{archive: true}, nil, nil
+		return turn{archive: true}, nil
 	}
 	h.landLocked(v)
 	c := h.ring.at(v.seq)
@@ -51,12 +48,13 @@ func (h *Hub) nextLocked(v *Viewer) (t turn, p penstock.Conduit, free []*chunk) 
 		}
 	case h.ended:
 		t.err = ErrEnded
+	case v.own != nil || len(free) > 0:
+		t.tidy = true
 	default:
-		p, v.own = v.own, nil
 		h.catchUpLocked(v)
 		h.parkLocked(v)
 	}
-	return t, p, free
+	return t, free
 }
 
 // parkLocked makes v the hub's, in step.

@@ -216,6 +216,8 @@ func (v *Viewer) advance(flags penstock.Flags) error {
 		}
 		t := v.h.next(v)
 		switch {
+		case t.tidy:
+			v.dropOwn()
 		case t.archive:
 			if err := v.readArchive(flags); err != nil {
 				return err
