@@ -69,12 +69,14 @@ func (h *Hub) handOverLocked() {
 func (h *Hub) carryLocked(ctx context.Context) {
 	v := h.carried
 	h.carrying = true
+	v.others.Add(1) // the publisher interrupts its sink, maybe, and undoes that
 	h.mu.Unlock()
 	err := v.advance(0)
 	h.mu.Lock()
 	h.carried, h.carrying = nil, false
 	h.mu.Unlock()
 	if ctx.Err() == nil {
+		v.others.Done()
 		v.settle(err)
 		h.mu.Lock()
 		return
@@ -89,6 +91,7 @@ func (h *Hub) carryLocked(ctx context.Context) {
 	if leaving {
 		v.sink.Interrupt()
 	}
+	v.others.Done()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		go v.pump() // without the publisher; or, if it is leaving, to its end
 	} else {

@@ -2,8 +2,10 @@ package hub_test
 
 import (
 	"bytes"
+	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
@@ -45,4 +47,58 @@ type taker struct {
 func (w *taker) Write(b []byte) (int, error) {
 	w.once.Do(w.took.Done)
 	return len(b), nil
+}
+
+// reluctant is a sink whose interruption takes until it is let.
+type reluctant struct {
+	stuckSink
+	interrupted, let chan struct{}
+}
+
+func (r *reluctant) Interrupt() {
+	r.stuckSink.Interrupt()
+	close(r.interrupted)
+	<-r.let
+}
+
+// TestASinkThatHasLeftIsNotInterrupted: once OnLeave is called the sink is its owner's, who may use it for something else.
+func TestASinkThatHasLeftIsNotInterrupted(t *testing.T) {
+	for name, cut := range map[string]func(*hub.Hub, *hub.Viewer){
+		"by its owner":       func(_ *hub.Hub, v *hub.Viewer) { v.Leave(errTired) },
+		"with all others":    func(h *hub.Hub, _ *hub.Viewer) { h.Abort(errTired) },
+		"for being too late": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hub.New(hub.Config{NoSplice: true, Ring: 4 << 10})
+				sink := &reluctant{stuckSink{quit: make(chan struct{})}, make(chan struct{}), make(chan struct{})}
+				left := false
+				v, err := h.Attach(sink, hub.SinkConfig{OnLeave: func(error) { left = true }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				src := newEndless()
+				stop := published(h, src)
+				src.chunks(t, 1)
+				synctest.Wait()
+				if cut != nil {
+					go cut(h, v)
+				} else {
+					go src.chunks(t, 1)
+				}
+				<-sink.interrupted
+				synctest.Wait() // its write has returned
+				if left {
+					t.Error("it has left while it is being interrupted")
+				}
+				close(sink.let)
+				if err := v.Err(); !errors.Is(err, errTired) && !errors.Is(err, hub.ErrTooSlow) {
+					t.Error(err)
+				}
+				stop()
+				h.End()
+				h.Wait()
+			})
+		})
+	}
 }

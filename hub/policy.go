@@ -81,10 +81,11 @@ type measures struct {
 }
 
 func (m *measures) carryOut(h *Hub) {
+	h.giveUpChunks(m.free)
 	for _, v := range m.cut {
 		v.sink.Interrupt()
+		v.others.Done()
 	}
-	h.giveUpChunks(m.free)
 }
 
 func (m *measures) none() bool { return len(m.cut) == 0 && len(m.free) == 0 }
@@ -150,6 +151,7 @@ func (h *Hub) cutOldestLocked(oldest uint64, m *measures) {
 // cutLocked makes v leave.
 func (h *Hub) cutLocked(v *Viewer, why error, m *measures) {
 	m.cut = append(m.cut, v)
+	v.others.Add(1)
 	m.free = append(m.free, h.expelLocked(v, why)...)
 }
 

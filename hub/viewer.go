@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,11 @@ type Viewer struct {
 	skipTo   uint64 // 0: none
 	since    int64  // when it fell behind, by clock; 0 in step
 	cause    error  // why it is to leave
-	over     bool   // it has left, or is about to: its sink is its owner's again
+	over     bool   // it has left, or is about to
+
+	// Others who interrupt its sink or give up its chunks, having said so under Hub.mu before it was over. It does not
+	// leave before them: then its sink is its owner's again.
+	others sync.WaitGroup
 
 	// The patrol's, guarded by Hub.mu.
 	lastSent   int64
@@ -176,12 +181,16 @@ func (v *Viewer) Leave(err error) {
 		h.unparkLocked(v)
 	}
 	free := h.expelLocked(v, err)
+	if !mine {
+		v.others.Add(1)
+	}
 	h.mu.Unlock()
 	h.giveUpChunks(free)
 	if mine {
 		v.finish(nil)
 	} else {
 		v.sink.Interrupt()
+		v.others.Done()
 	}
 }
 
@@ -429,6 +438,7 @@ func (v *Viewer) finish(err error) {
 	v.over = true
 	h.mu.Unlock()
 	h.giveUpChunks(free)
+	v.others.Wait()
 	v.err = err
 	close(v.done)
 	if v.cfg.OnLeave != nil {
