@@ -165,7 +165,7 @@ func (h *Hub) skipLocked(v *Viewer) (free []*chunk) {
 	if v.loaded > 0 {
 		from++
 	}
-	for c := h.ring.at(from); c != nil && !c.clean; c = h.ring.at(from) {
+	for c := h.ring.at(from); c != nil && !c.clean && v.begun.Load(); c = h.ring.at(from) { // who has not begun is in none
 		from++
 	}
 	to := h.ring.next()

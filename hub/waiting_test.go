@@ -197,3 +197,43 @@ func TestAShorterLimitIsLookedAfterBesideALongerOne(t *testing.T) {
 		h.Wait()
 	})
 }
+
+// midUnit knows of a stream that it is in the midst of one unit.
+type midUnit struct{}
+
+func (midUnit) Scan(run []byte) (join, cut, end int) { return -1, -1, len(run) }
+func (midUnit) Header() []byte                       { return nil }
+
+// TestWhoWaitsForAJoinPointIsNotTooSlow has viewers that do not poll, so that they are behind for a moment with each chunk,
+// while no join point comes and the ring is full.
+func TestWhoWaitsForAJoinPointIsNotTooSlow(t *testing.T) {
+	backings(t, func(t *testing.T, cfg hub.Config) {
+		cfg.Ring, cfg.FastStart = 4<<10, -1
+		for range 50 {
+			h := hub.New(cfg)
+			var viewers []*hub.Viewer
+			attached := func([]byte) hub.Scanner {
+				for range 4 {
+					v, err := h.Attach(penstock.SinkOf(io.Discard), hub.SinkConfig{})
+					if err != nil {
+						t.Error(err)
+						break
+					}
+					viewers = append(viewers, v)
+				}
+				return midUnit{}
+			}
+			src := penstock.SourceOf(io.LimitReader(zeros{}, 1<<20))
+			if _, err := h.Publish(t.Context(), src, hub.PublishConfig{Scan: attached}); err != nil {
+				t.Fatal(err)
+			}
+			h.End()
+			h.Wait()
+			for _, v := range viewers {
+				if err := v.Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
