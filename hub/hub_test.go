@@ -515,3 +515,11 @@ func TestWithoutPipeBudgetEverythingStillArrives(t *testing.T) {
 		same(t, fmt.Sprint("viewer ", i), rc.all(t), append([]byte("h"), want...))
 	}
 }
+
+// zeros is a reader that has no end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}

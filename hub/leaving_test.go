@@ -26,7 +26,8 @@ func TestWhenAllHaveLeftNothingIsLent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := h.Publish(t.Context(), penstock.SourceOf(bytes.NewReader([]byte("a piece"))), hub.PublishConfig{}); err != nil {
+		src := penstock.SourceOf(bytes.NewReader([]byte("a piece")))
+		if _, err := h.Publish(t.Context(), src, hub.PublishConfig{}); err != nil {
 			t.Fatal(err)
 		}
 		took.Wait()
@@ -61,7 +62,8 @@ func (r *reluctant) Interrupt() {
 	<-r.let
 }
 
-// TestASinkThatHasLeftIsNotInterrupted: once OnLeave is called the sink is its owner's, who may use it for something else.
+// TestASinkThatHasLeftIsNotInterrupted: once OnLeave is called the sink is its owner's, who may use it for something
+// else.
 func TestASinkThatHasLeftIsNotInterrupted(t *testing.T) {
 	for name, cut := range map[string]func(*hub.Hub, *hub.Viewer){
 		"by its owner":       func(_ *hub.Hub, v *hub.Viewer) { v.Leave(errTired) },

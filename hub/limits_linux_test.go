@@ -125,10 +125,3 @@ func TestABudgetIsSharedAndComesBack(t *testing.T) {
 		}
 	})
 }
-
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) {
-	clear(b)
-	return len(b), nil
-}

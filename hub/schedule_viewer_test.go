@@ -3,272 +3,350 @@ package hub_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
 	"math/rand/v2"
-	"os"
+	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
-	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
 )
 
 // testViewer is a viewer of a schedule: a sink with room for so much, which is made by fits and starts.
 type testViewer struct {
-	s      *schedule
+	at     *side
+	r      *rand.Rand
 	policy hub.Policy
 	limits hub.Limits
 	header string
 	ago    bool
-	polls  bool
+	quick  bool   // it takes everything at once
+	writes bool   // its sink is a mere writer
+	kind   string // of its sink, for reports
+	near   *net.TCPConn
+	far    *net.TCPConn // nil: it is in memory
+	in     atomic.Pointer[hub.Viewer]
 
 	mu       sync.Mutex
 	cond     sync.Cond
 	got      []byte
 	room     int
+	breakAt  int   // bytes; 0: it does not by itself
 	broken   error // what a write fails with
 	cut      bool  // interrupted
-	skips    [][2]int64
+	deaf     bool  // it reads no more, whatever it is sent
+	skips    []gap
 	leaving  bool // on its own account
 	finished bool
 	left     error
-	in       *hub.Viewer
 }
 
-var errBroken = errors.New("connection reset by peer")
+var (
+	errBroken = errors.New("it is broken")
+	errTired  = errors.New("tired")
+)
 
-func (s *schedule) attach() {
+// attach adds a viewer of any kind to the hub, or to the one that follows it. One that is quick is in step for as long
+// as it stays.
+func (s *schedule) attach(quick bool) {
 	r := s.fork()
-	v := &testViewer{s: s, policy: hub.Policy(r.IntN(5)), polls: r.IntN(4) > 0, room: r.IntN(1 << r.IntN(18))}
+	at := &s.sides[r.IntN(len(s.sides))]
+	v := &testViewer{at: at, r: r, policy: hub.Policy(r.IntN(6)), room: r.IntN(1 << r.IntN(18)), quick: quick}
+	if at.archive != nil && r.IntN(3) == 0 {
+		v.policy = hub.CatchUp
+	}
 	v.cond.L = &v.mu
 	cfg := hub.SinkConfig{Name: "viewer", OnSlow: v.policy}
-	if v.policy == hub.Inherit {
-		v.policy = s.cfg.OnSlow
-	}
-	if v.policy == hub.Inherit {
-		v.policy = hub.Disconnect
-	}
-	if r.IntN(3) == 0 {
+	v.policy = at.resolve(v.policy)
+	if r.IntN(3) == 0 && !quick {
 		cfg.Limits.Bytes = int64(1 + r.IntN(1<<16))
 	}
-	if r.IntN(3) == 0 {
+	if r.IntN(3) == 0 && !quick {
 		cfg.Limits.Time = time.Duration(1+r.IntN(200)) * time.Millisecond
 	}
-	if r.IntN(8) == 0 {
-		cfg.Limits.Stall = time.Duration(20+r.IntN(200)) * time.Millisecond
+	if r.IntN(3) == 0 && !quick {
+		cfg.Limits.Stall = time.Duration(10+r.IntN(30)) * time.Millisecond
 	}
-	if r.IntN(6) == 0 && s.archive != nil && s.unit > 0 {
+	if r.IntN(4) == 0 && at.archive != nil && s.unit > 0 {
 		cfg.Ago, v.ago = time.Nanosecond, true
 	}
-	v.limits = cfg.Limits
+	if v.limits = cfg.Limits; v.limits == (hub.Limits{}) {
+		v.limits = at.cfg.Limits
+	}
 	if r.IntN(2) == 0 {
 		v.header = "[header]"
 		cfg.Header = func() []byte { return []byte(v.header) }
 	}
+	if quick {
+		v.room = math.MaxInt
+		if r.IntN(4) == 0 {
+			v.breakAt = 1 + r.IntN(1<<r.IntN(20))
+		}
+	}
 	cfg.OnSkip = func(from, to int64) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		v.skips = append(v.skips, [2]int64{from, to})
+		v.skips = append(v.skips, gap{from, to})
 	}
-	s.viewers.Add(1)
+	sink := v.newSink()
+	v.kind = fmt.Sprintf("%T (polls %t)", sink, sink.Polls())
 	cfg.OnLeave = func(err error) {
+		if v.near != nil {
+			v.near.Close()
+		}
 		v.mu.Lock()
 		v.finished, v.left = true, err
 		v.cond.Broadcast()
 		v.mu.Unlock()
 	}
-	in, err := s.h.Attach(v, cfg)
+	in, err := at.h.Attach(sink, cfg)
 	if err != nil {
 		if !(v.ago && errors.Is(err, hub.ErrNoArchive)) {
 			s.fault("attach: %v", err)
 		}
-		s.viewers.Done()
+		if v.near != nil {
+			v.near.Close()
+			v.far.Close()
+		}
 		return
 	}
-	go v.live(in, r)
+	v.in.Store(in)
+	s.all = append(s.all, v)
+	s.viewers.Go(v.live)
 }
 
 // live makes room for a while, fails, leaves, or stays to the end.
-func (v *testViewer) live(in *hub.Viewer, r *rand.Rand) {
-	defer v.s.viewers.Done()
-	end := r.IntN(6) // 0: leaves, 1: breaks, 2: stalls; else stays
-	for i, steps := 0, 1+r.IntN(60); ; i++ {
-		if r.IntN(4) == 0 {
-			time.Sleep(time.Duration(r.IntN(300)) * time.Microsecond) // a schedule, not a synchronisation
+func (v *testViewer) live() {
+	end, steps := v.r.IntN(6), 1+v.r.IntN(60) // 0: leaves, 1: breaks, 2: stalls; else stays
+	switch {
+	case v.quick:
+	case v.far != nil:
+		v.receive(end, steps)
+	default:
+		v.makeRoom(end, steps)
+	}
+	if end == 2 && v.mayStall() {
+		timer := time.AfterFunc(100*time.Millisecond, v.leave)
+		defer timer.Stop()
+	}
+	v.mu.Lock()
+	for !v.finished {
+		v.cond.Wait()
+	}
+	v.mu.Unlock()
+	if v.far != nil {
+		v.far.Close()
+	}
+}
+
+// makeRoom is the life of a viewer that is no socket's.
+func (v *testViewer) makeRoom(end, steps int) {
+	for i := 0; ; i++ {
+		if v.r.IntN(4) == 0 {
+			v.dawdle()
 		}
 		v.mu.Lock()
 		if v.finished {
 			v.mu.Unlock()
-			break
+			return
 		}
-		v.room += 1 + r.IntN(1<<r.IntN(17))
+		v.room += 1 + v.r.IntN(1<<v.r.IntN(17))
 		if i == steps && end == 1 {
 			v.broken = errBroken
 		}
 		v.cond.Broadcast()
 		v.mu.Unlock()
 		if i == steps && end == 0 {
-			v.mu.Lock()
-			v.leaving = true
-			v.mu.Unlock()
-			in.Leave(errTired)
+			v.leave()
 		}
-		if i >= steps && end == 2 && (v.policy == hub.Disconnect || v.policy == hub.Skip) {
-			break // and takes nothing any more
+		if i >= steps && end == 2 && v.mayStall() {
+			return
 		}
 	}
-	if end == 2 {
-		timer := time.AfterFunc(50*time.Millisecond, func() { in.Leave(errTired) })
-		defer timer.Stop()
-		v.mu.Lock()
-		v.leaving = true
-		v.mu.Unlock()
-	}
-	_ = in.Err()
-	v.in = in
-	v.mu.Lock()
-	for !v.finished {
-		v.cond.Wait()
-	}
-	v.mu.Unlock()
-	v.check()
 }
 
-var errTired = errors.New("tired")
+// mayStall tells whether nobody waits for it.
+func (v *testViewer) mayStall() bool { return v.policy != hub.Block }
 
-// check compares what the viewer got, and what it was told, with what it was promised.
+// leave makes it leave on its own account: a mere writer, too, which nothing can interrupt.
+func (v *testViewer) leave() {
+	v.mu.Lock()
+	v.leaving = true
+	if v.writes {
+		v.broken = errTired
+		v.cond.Broadcast()
+	}
+	v.mu.Unlock()
+	v.in.Load().Leave(errTired)
+}
+
+// check compares what the viewer got, and what it was told, with what it was promised. Precondition: it has left, and
+// so has everybody else.
 func (v *testViewer) check() {
-	s, got := v.s, v.got
-	stats := s.h.Stats().BytesIn
-	if v.header != "" && (len(got) > 0 || v.left == nil) {
-		rest, ok := bytes.CutPrefix(got, []byte(v.header))
-		if !ok && len(got) >= len(v.header) {
-			s.fault("no header: %.40q", got)
+	s := v.at.s
+	at, skips, ok := v.checkBytes()
+	switch {
+	case v.left == nil && ok && !v.deaf && !v.leaving:
+		s.saw(sawEnd)
+		if v.policy == hub.Block && v.limits == (hub.Limits{}) {
+			s.saw(sawBlockStays)
+		}
+		if len(skips) > 0 {
+			at = skips[len(skips)-1].to
+		}
+		if end := v.at.h.Stats().BytesIn; at != end {
+			s.fault("%s came to the end of the stream at %d of %d", v, at, end)
+		}
+	case v.left == nil:
+	case errors.Is(v.left, errTired) && v.leaving:
+		s.saw(sawTired)
+	case errors.Is(v.left, errBroken):
+		s.saw(sawBroken)
+	case v.deaf && (errors.Is(v.left, syscall.ECONNRESET) || errors.Is(v.left, syscall.EPIPE)):
+		s.saw(sawReset)
+	case errors.Is(v.left, hub.ErrStalled) && (v.limits.Stall > 0 || v.policy != hub.Block):
+		s.saw(sawStalled)
+	case errors.Is(v.left, hub.ErrTooSlow):
+		s.saw(sawTooSlow)
+		all := v.policy == hub.Block || v.policy == hub.CatchUp && v.at.archive != nil // it is to get
+		if all && v.limits.Bytes == 0 && v.limits.Time == 0 {
+			s.fault("%s was too slow: %v", v, v.left)
+		}
+	default:
+		s.fault("%s left with %v", v, v.left)
+	}
+}
+
+// checkBytes returns where in the stream the viewer has got to, and the skips that it was told of behind that. ok is
+// false if it has no more than a part of what goes in front.
+func (v *testViewer) checkBytes() (at int64, skips []gap, ok bool) {
+	s, got := v.at.s, v.got
+	if v.header != "" && (len(got) > 0 || v.left == nil && !v.deaf && !v.leaving) {
+		rest, whole := bytes.CutPrefix(got, []byte(v.header))
+		if !whole {
+			if len(got) >= len(v.header) || v.left == nil && !v.deaf && !v.leaving {
+				s.fault("no header: %.40q", got)
+			}
+			return 0, nil, false
 		}
 		got = rest
-		if !ok {
-			got = nil
-		}
 	}
 	if s.unit > 0 {
-		rest, ok := bytes.CutPrefix(got, []byte(tablesText))
-		if ok {
+		rest, whole := bytes.CutPrefix(got, []byte(tablesText))
+		switch {
+		case whole:
 			got = rest
-		} else if bytes.HasPrefix([]byte(tablesText), got) {
-			return
-		} else if len(got) >= len(tablesText) && !v.ago {
+		case bytes.HasPrefix([]byte(tablesText), got):
+			return 0, nil, false
+		case len(got) >= len(tablesText) && !v.ago:
 			s.fault("no tables: %.40q", got)
 		}
 	}
+	at, begun := v.in.Load().Start()
 	if len(got) == 0 {
-		return
+		return 0, nil, false
 	}
-	at, begun := v.in.Start()
-	if !begun {
-		s.fault("%d bytes before it began", len(got))
-		return
+	if !begun || !s.isJoin(at) && !v.beginsAmidst(at) {
+		s.fault("%s begins at %d (%v)", v, at, begun)
+		return at, nil, false
 	}
-	if !s.isJoin(at) {
-		s.fault("%s viewer begins at %d", v.policy, at)
-		return
+	if v.ago {
+		s.saw(sawAgo)
 	}
-	skips := v.skips
-	for len(got) > 0 {
+	if v.at != &s.sides[0] {
+		s.saw(sawFollower)
+	}
+	if v.in.Load().ArchiveVisits() > 0 {
+		s.saw(sawArchive)
+	}
+	for skips = v.skips; ; skips = skips[1:] {
 		n := int64(len(got))
 		if len(skips) > 0 {
-			n = min(n, skips[0][0]-at)
+			n = min(n, skips[0].from-at)
 		}
 		if n < 0 {
-			s.fault("a skip from %d was told behind %d", skips[0][0], at)
-			return
+			s.fault("a skip from %d was told behind %d", skips[0].from, at)
+			return at, nil, false
 		}
-		want := make([]byte, n)
-		word(want, at)
-		if !bytes.Equal(got[:n], want) {
-			i := 0
-			for got[i] == want[i] {
-				i++
-			}
-			s.fault("%s viewer: at %d: not the stream: %x in place of %x", v.policy, at+int64(i), got[i:min(i+16, int(n))], want[i:min(i+16, int(n))])
-			return
+		if !v.same(got[:n], at) {
+			return at, nil, false
 		}
 		got, at = got[n:], at+n
 		if len(got) == 0 {
-			break
+			return at, skips, true
 		}
-		if to := skips[0][1]; to <= at || s.unit > 0 && (!s.isJoin(to) || at%s.unit != 0 && v.wholeUnits()) {
-			s.fault("%s viewer: a skip from %d to %d (units of %d, join points each %d)", v.policy, at, to, s.unit, s.unit*s.joins)
-		}
-		at, skips = skips[0][1], skips[1:]
-		if bytes.HasPrefix([]byte(tablesText), got) && s.unit > 0 {
-			return // cut within
-		}
-		got = bytes.TrimPrefix(got, []byte(tablesText))
-	}
-	if len(v.skips) > 0 && v.policy != hub.Skip && (v.policy != hub.CatchUp || s.archive != nil) {
-		s.fault("%s viewer was made to skip", v.policy)
-	}
-	switch {
-	case v.left == nil:
-		if len(skips) > 0 {
-			at = skips[len(skips)-1][1]
-		}
-		if at != stats {
-			s.fault("%s viewer came to the end of the stream at %d of %d", v.policy, at, stats)
-		}
-	case errors.Is(v.left, errTired) && v.leaving, errors.Is(v.left, errBroken), errors.Is(v.left, hub.ErrStalled):
-	case errors.Is(v.left, hub.ErrTooSlow):
-		if v.policy == hub.Block && v.limits == (hub.Limits{}) && s.cfg.Limits == (hub.Limits{}) {
-			s.fault("a viewer that the publisher waits for was too slow")
-		}
-	default:
-		s.fault("%s viewer left with %v", v.policy, v.left)
-	}
-}
-
-// wholeUnits is false where an epoch that was broken off has left the stream with a part of a unit.
-func (v *testViewer) wholeUnits() bool { return false }
-
-func (v *testViewer) SpliceWrite(p penstock.Conduit, n int, flags penstock.Flags) (done int, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for done < n {
-		switch {
-		case v.broken != nil:
-			return done, &penstock.OpError{Op: "splice", Side: penstock.SideSink, Err: v.broken}
-		case v.cut:
-			return done, &penstock.OpError{Op: "splice", Side: penstock.SideSink, Err: os.ErrDeadlineExceeded}
-		case v.room > 0:
-			b := make([]byte, min(n-done, v.room))
-			m, err := p.Read(b) // holds n: does not wait
-			v.got = append(v.got, b[:m]...)
-			v.room -= m
-			done += m
-			if err != nil {
-				return done, err
+		v.checkSkip(skips[0])
+		at = skips[0].to
+		if s.unit > 0 {
+			rest, whole := bytes.CutPrefix(got, []byte(tablesText))
+			if got = rest; !whole && bytes.HasPrefix([]byte(tablesText), got) {
+				return at, nil, true // cut within
 			}
-		case v.polls && flags&penstock.NonBlock != 0:
-			return done, &penstock.OpError{Op: "splice", Side: penstock.SideSink, Err: penstock.ErrWouldBlock}
-		default:
-			v.cond.Wait()
 		}
 	}
-	return done, nil
 }
 
-func (v *testViewer) Path(p penstock.Conduit) (penstock.Path, string) {
-	return penstock.PathReadWrite, "a test"
+// beginsAmidst tells whether it may begin in the midst of a unit: no join point before has been recorded.
+func (v *testViewer) beginsAmidst(at int64) bool {
+	if !v.ago {
+		return false
+	}
+	gaps := v.at.archive.gaps()
+	return !slices.ContainsFunc(v.at.archive.marked(), func(join int64) bool {
+		lost := slices.ContainsFunc(gaps, func(g gap) bool { return join >= g.from && join < g.to })
+		return join <= at && !lost
+	})
 }
-func (v *testViewer) Polls() bool { return v.polls }
 
-func (v *testViewer) Interrupt() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.cut = true
-	v.cond.Broadcast()
+// same tells whether these are the stream's bytes from at on.
+func (v *testViewer) same(got []byte, at int64) bool {
+	want := make([]byte, len(got))
+	word(want, at)
+	if bytes.Equal(got, want) {
+		return true
+	}
+	i := 0
+	for got[i] == want[i] {
+		i++
+	}
+	v.at.s.fault("%s: at %d: not the stream: %x in place of %x", v, at+int64(i),
+		got[i:min(i+16, len(got))], want[i:min(i+16, len(got))])
+	return false
 }
 
-func (v *testViewer) Resume() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.cut = false
+// checkSkip judges a skip in the midst of the stream: it is a part of a gap of the archive; or it goes from the end of
+// a unit to a join point, and only some are made to.
+func (v *testViewer) checkSkip(skip gap) {
+	s := v.at.s
+	if v.at.archive != nil && (v.ago || v.policy == hub.CatchUp) {
+		for _, g := range v.at.archive.gaps() {
+			if skip.from >= g.from && skip.from < skip.to && skip.to <= g.to {
+				s.saw(sawGapTold)
+				return
+			}
+		}
+	}
+	s.saw(sawSkip)
+	if skip.to <= skip.from || s.unit > 0 && (!s.isJoin(skip.to) || skip.from%s.unit != 0) {
+		s.fault("%s: a skip from %d to %d (units of %d, join points each %d)", v, skip.from, skip.to, s.unit, s.unit*s.joins)
+	}
+	if v.policy != hub.Skip && (v.policy != hub.CatchUp || v.at.archive != nil) {
+		s.fault("%s was made to skip from %d to %d", v, skip.from, skip.to)
+	}
+}
+
+// String says what kind of viewer it is, and what became of it.
+func (v *testViewer) String() string {
+	in := v.in.Load()
+	start, begun := in.Start()
+	name := "viewer"
+	if v.at.h != v.at.s.h {
+		name += " of the second hub"
+	}
+	const like = "%s by %s, policy %s, limits %+v, ago %t, quick %t, with %d bytes from %d (%t), skips %v, %d visits"
+	return fmt.Sprintf(like, name, v.kind, v.policy, v.limits, v.ago, v.quick, len(v.got), start, begun, v.skips, in.ArchiveVisits())
 }
