@@ -260,12 +260,3 @@ func (h *Hub) forgetBacklogLocked() (free []*chunk) {
 	}
 	return free
 }
-
-// oldestClaimLocked returns the number of the oldest chunk that somebody has a claim on.
-func (h *Hub) oldestClaimLocked() uint64 {
-	seq := h.ring.first
-	for c := h.ring.at(seq); c != nil && c.claims == 0; c = h.ring.at(seq) {
-		seq++
-	}
-	return seq
-}

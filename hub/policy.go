@@ -93,7 +93,7 @@ func (m *measures) none() bool { return len(m.cut) == 0 && len(m.free) == 0 }
 // policeLocked applies their policies to the viewers that are too far behind. full says that the ring may hold no
 // more: then those who hold its oldest chunk are, too.
 func (h *Hub) policeLocked(now int64, full bool) (m measures) {
-	oldest := h.oldestClaimLocked()
+	oldest := h.ring.oldestClaim()
 	for _, v := range h.behind {
 		if v.cause != nil {
 			continue
@@ -104,7 +104,7 @@ func (h *Hub) policeLocked(now int64, full bool) (m measures) {
 			h.applyLocked(v, over, &m)
 		}
 	}
-	if full && h.fullLocked() && h.oldestClaimLocked() == oldest {
+	if full && h.fullLocked() && h.ring.oldestClaim() == oldest {
 		h.cutOldestLocked(oldest, &m)
 	}
 	return m

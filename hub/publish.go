@@ -182,7 +182,7 @@ func (h *Hub) lateLocked() bool {
 	if h.holders < len(h.behind) { // somebody is in the archive
 		return true
 	}
-	c := h.ring.at(h.oldestClaimLocked())
+	c := h.ring.at(h.ring.oldestClaim())
 	return c != nil && h.tight.exceeded(h.in.Load()-c.off, 2*tick+time.Duration(clock()-c.at))
 }
 
@@ -242,7 +242,7 @@ func (h *Hub) publish(c *chunk) bool {
 func (h *Hub) demote() {
 	for {
 		h.mu.Lock()
-		h.memory = max(h.memory, h.ring.first)
+		h.memory = max(h.memory, h.ring.first())
 		if h.ring.next()-h.memory <= kernelChunks {
 			h.mu.Unlock()
 			return
@@ -250,7 +250,9 @@ func (h *Hub) demote() {
 		c := h.ring.at(h.memory)
 		h.memory++
 		h.mu.Unlock()
-
+		if c == nil {
+			continue
+		}
 		c.mu.Lock()
 		kp := c.toMemoryLocked(&h.arena, "moved to memory for a slow viewer")
 		c.mu.Unlock()
