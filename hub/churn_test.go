@@ -194,3 +194,44 @@ func TestAViewerThatStallsBehindTheEndIsCut(t *testing.T) {
 		h.Wait()
 	})
 }
+
+// TestAViewerThatTakesLittleAtATimeIsNotStalled has one that is written to, and takes far longer over what there is than it
+// may take nothing for: both while there is a publisher, and behind the end.
+func TestAViewerThatTakesLittleAtATimeIsNotStalled(t *testing.T) {
+	for name, end := range map[string]bool{"while it is published": false, "behind the end": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const all = 512 << 10
+				h := hub.New(hub.Config{NoSplice: true, Limits: hub.Limits{Stall: 10 * time.Second}})
+				sink := &slowWriter{perPage: time.Second}
+				v, err := h.Attach(penstock.SinkOf(sink), hub.SinkConfig{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := h.Publish(t.Context(), penstock.SourceOf(bytes.NewReader(make([]byte, all))), hub.PublishConfig{}); err != nil {
+					t.Fatal(err)
+				}
+				if !end {
+					time.Sleep(time.Hour) // of the bubble's clock: by then it has all there is, and is in step
+				}
+				h.End()
+				if err := v.Err(); err != nil || sink.n != all {
+					t.Errorf("%d bytes of %d, and then %v", sink.n, all, err)
+				}
+				h.Wait()
+			})
+		})
+	}
+}
+
+// slowWriter takes a while over each page of the least size.
+type slowWriter struct {
+	perPage time.Duration
+	n       int
+}
+
+func (w *slowWriter) Write(b []byte) (int, error) {
+	time.Sleep(w.perPage * time.Duration(len(b)) / penstock.MinPageSize)
+	w.n += len(b)
+	return len(b), nil
+}

@@ -21,9 +21,10 @@ const (
 	smallChunk = 64 << 10 // for streams that trickle: the kernel's default pipe
 	largeChunk = 1 << 20  // for streams that fill small ones: the most that an unprivileged user may ask for
 
-	minCost      = 4 << 10 // of a chunk in the ring, however short
-	kernelChunks = 8       // in the ring, before the oldest is moved to memory
-	blockWindow  = 2       // chunks that a publisher runs ahead of the slowest viewer, if that may block it
+	minCost      = 4 << 10  // of a chunk in the ring, however short
+	kernelChunks = 8        // in the ring, before the oldest is moved to memory
+	writeStep    = 16 << 10 // for a sink of whose progress nothing else is to be seen; a record of TLS, a frame of HTTP/2
+	blockWindow  = 2        // chunks that a publisher runs ahead of the slowest viewer, if that may block it
 )
 
 // patience is how long, after the end of the stream, a viewer that nobody waits for can take nothing at all.

@@ -253,8 +253,11 @@ func (v *Viewer) stalledLocked(now time.Time, ended bool) bool {
 // queued returns how much of what its sink has taken is still on the way, where the sink can tell: it goes down while the
 // other side takes something.
 func (v *Viewer) queued() int {
-	if s, ok := v.sink.(interface{ Queued() int }); ok {
+	if s, ok := v.sink.(queuer); ok {
 		return s.Queued()
 	}
 	return 0
 }
+
+// queuer is a sink that can tell how much of what it has taken is still on the way.
+type queuer interface{ Queued() int }

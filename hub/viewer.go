@@ -254,7 +254,7 @@ func (v *Viewer) advance(flags penstock.Flags) error {
 // stays in the pipe would come to whoever has it next.
 func (v *Viewer) flush(flags penstock.Flags) error {
 	for v.n > 0 {
-		n, err := v.sink.SpliceWrite(v.own, v.n, flags)
+		n, err := v.sink.SpliceWrite(v.own, v.step(), flags)
 		if err == nil && (n <= 0 || n > v.n) {
 			err = fmt.Errorf("hub: a sink says that it took %d bytes of %d: %w", n, v.n, io.ErrShortWrite)
 		}
@@ -267,6 +267,15 @@ func (v *Viewer) flush(flags penstock.Flags) error {
 		}
 	}
 	return nil
+}
+
+// step is how much the sink is given at a time: all there is, unless that it has taken some of it is the only sign that it
+// is not stalled. Such a sink is a writer of some sort, which may be long over a chunk.
+func (v *Viewer) step() int {
+	if _, tells := v.sink.(queuer); v.polls || tells || v.cfg.MustHave {
+		return v.n
+	}
+	return min(v.n, writeStep)
 }
 
 // gave counts bytes that the sink took of the own pipe.
