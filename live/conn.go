@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock-io/penstock"
 )
 
 // What net/http leaves to us of a client's connection: to tell a client that is too slow with its header so, to notice
@@ -98,6 +100,39 @@ func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
 	return conn, ahead, nil
 }
 
+// beneath returns the connection that c is carried by: without TLS, and without what takes care of a request's header.
+func beneath(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if h, ok := c.(*httpConn); ok {
+		c = h.Conn
+	}
+	return c
+}
+
+// sinkOf makes a sink of a viewer's connection. TLS does not know what of that which it has written the viewer has got; the
+// connection beneath does, and without asking it a viewer that takes little at a time is not to be told from one that takes
+// nothing: a socket's buffer makes room for more when a third of it is free, which may be megabytes.
+func sinkOf(c net.Conn) penstock.Sink {
+	sink := penstock.SinkOf(c)
+	if under := beneath(c); under != c {
+		if q, ok := penstock.SinkOf(under).(queuer); ok {
+			return &tlsSink{sink, q}
+		}
+	}
+	return sink
+}
+
+// queuer is a sink that tells how much of what it has taken its peer has not acknowledged, in bytes.
+type queuer interface{ Queued() int }
+
+// tlsSink is a sink, and what tells how far that has got.
+type tlsSink struct {
+	penstock.Sink
+	queuer
+}
+
 // finish half-closes a connection and bounds the wait for the peer to do likewise: closing outright, with something of
 // the peer's unread, would send a reset and lose the tail of what we sent.
 func finish(c net.Conn) {
@@ -110,12 +145,7 @@ func finish(c net.Conn) {
 // reset closes a connection such that the peer cannot take what it has got for all there was: no FIN, and no
 // close_notify of TLS.
 func reset(c net.Conn) {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	if h, ok := c.(*httpConn); ok {
-		c = h.Conn
-	}
+	c = beneath(c)
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails only on what is closed
 	}

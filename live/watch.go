@@ -60,7 +60,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.conn = conn
-	if err := v.attach(h, penstock.SinkOf(conn), hub.SinkConfig{Ago: ago, Header: v.header, OnLeave: v.left}); err != nil {
+	if err := v.attach(h, sinkOf(conn), hub.SinkConfig{Ago: ago, Header: v.header, OnLeave: v.left}); err != nil {
 		_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\r\nthe stream has ended\n")
 		conn.Close()
 		s.running.Done()
