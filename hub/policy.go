@@ -1,6 +1,10 @@
 package hub
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Policy says what becomes of a viewer that does not keep up: when it has fallen off the ring, and when it is behind by
 // more than its Limits.
@@ -104,10 +108,27 @@ func (h *Hub) policeLocked(now int64, full bool) (m measures) {
 			h.applyLocked(v, over, &m)
 		}
 	}
-	if full && h.fullLocked() && h.ring.oldestClaim() == oldest {
-		h.cutOldestLocked(oldest, &m)
+	if full && h.ring.oldestClaim() == oldest {
+		h.relieveLocked(&m)
+		if h.bytes >= h.boundLocked() {
+			h.cutOldestLocked(oldest, &m)
+		}
 	}
 	return m
+}
+
+// relieveLocked makes room for who holds the ring's oldest chunk and has to end a unit first: it makes others that can skip
+// or go to the archive do so, those furthest behind first, until the ring is not full.
+func (h *Hub) relieveLocked(m *measures) {
+	byPlace := slices.SortedFunc(slices.Values(h.behind), func(v, w *Viewer) int { return cmp.Compare(v.seq, w.seq) })
+	for _, v := range byPlace {
+		if h.bytes < h.boundLocked() {
+			return
+		}
+		if policy := h.chosenLocked(v); v.cause == nil && v.holding && (policy == Skip || policy == CatchUp) {
+			h.applyLocked(v, false, m)
+		}
+	}
 }
 
 // applyLocked does with v, which is off the ring or over its limits, as its policy says.
@@ -138,8 +159,8 @@ func (h *Hub) chosenLocked(v *Viewer) Policy {
 	}
 }
 
-// cutOldestLocked cuts who holds the ring's oldest chunk although it has been made to skip: its unit does not fit into
-// the ring.
+// cutOldestLocked cuts who holds the ring's oldest chunk although everybody has been made to skip who can: the units that
+// they have to end do not fit into the ring.
 func (h *Hub) cutOldestLocked(oldest uint64, m *measures) {
 	for _, v := range h.behind {
 		if v.policy != Block && v.cause == nil && v.holding && !v.busy && v.seq == oldest {
