@@ -1,7 +1,7 @@
 # Needs Go and nothing else: "make test" installs or names what tests use
 # besides, and the developer tools are pinned in tools/go.mod.
 
-.PHONY: help run build test soak lint fmt bench bench-copy bench-crowd bench-pipes clean
+.PHONY: help run build test soak soak-pipe lint fmt bench bench-copy bench-crowd bench-pipes clean
 
 ARGS =
 
@@ -36,10 +36,14 @@ test: ## install or name what the tests use, then run them all, under the race d
 	go test -vet=off -count=1 -timeout $(TIMEOUT) -run 'AFaultOf' .
 	cd bench && go vet ./... && go test -vet=off -count=1 -timeout $(TIMEOUT) ./...
 
-# How long "make soak" goes on.
-SOAK = 10m
+# How long the two soaks go on; neither is for CI.
+soak: SOAK = 30m
+soak-pipe: SOAK = 10m
 
-soak: ## compare the pipe with the kernel's for a while (SOAK= sets how long)
+soak: ## have a crowd at a server for a while, and see that nothing of it grows (SOAK= sets how long)
+	PENSTOCK_SOAK=$(SOAK) go test -vet=off -count=1 -timeout 0 -v -run TestAServerStaysAsItIs $(ARGS) ./live/soak
+
+soak-pipe: ## compare the pipe with the kernel's for a while (SOAK= sets how long)
 	PENSTOCK_SOAK=$(SOAK) go test -vet=off -count=1 -timeout 0 -v -run TestPipeDoesWhatTheKernelDoes $(ARGS) .
 
 lint: ## check format, vet, staticcheck, other platforms, modules, dependencies and names
