@@ -19,6 +19,7 @@ func TestAFullDiskMakesAGap(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("mounting a small file system takes root")
 	}
+	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
 		cfg.Grace = time.Minute
 		s := start(t, cfg)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +24,15 @@ import (
 
 	"github.com/penstock-io/penstock/live"
 )
+
+// TestMain has more tests side by side than there are processors, unless told otherwise: most of the time they wait.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
 
 // server is a live.Server on loopback, shut down at the end of its test.
 type server struct {
@@ -232,7 +242,8 @@ func (w *watcher) body() ([]byte, error) {
 	return io.ReadAll(r.Body)
 }
 
-// watching reads a watcher's body in the background.
+// watching reads a watcher's body in the background, and hangs up behind it, as clients do: the server need not wait for
+// that.
 type watching struct {
 	done chan struct{}
 	b    []byte
@@ -244,6 +255,7 @@ func (w *watcher) background() *watching {
 	go func() {
 		defer close(g.done)
 		g.b, g.err = w.body()
+		w.conn.Close()
 	}()
 	return g
 }

@@ -15,6 +15,7 @@ import (
 // TestBadRequests sends what no client should, and sees that each gets its status and one line, and that the stream
 // beside them is undisturbed.
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	s := start(t, live.Config{Grace: time.Second})
 	pub := dial(t, s.listenTCP("good"))
 	s.until("good", "live", func(f facts) bool { return f.State == "live" })
@@ -140,6 +141,7 @@ func TestThePageIsServed(t *testing.T) {
 
 // TestTheDemoIsMotionJPEG watches the built-in stream from a join point on.
 func TestTheDemoIsMotionJPEG(t *testing.T) {
+	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
 		s := start(t, cfg)
 		if err := s.StartDemo("demo"); err != nil {

@@ -62,6 +62,7 @@ func (c slowCase) run(t *testing.T) (want, got []byte, s *server, err error) {
 
 // TestASlowViewerCatchesUpFromTheRecording leaves the choice to the server, and says what to do.
 func TestASlowViewerCatchesUpFromTheRecording(t *testing.T) {
+	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
 		for name, policy := range map[string]hub.Policy{"auto": hub.Auto, "catchup": hub.CatchUp} {
 			t.Run(name, func(t *testing.T) {
@@ -80,6 +81,7 @@ func TestASlowViewerCatchesUpFromTheRecording(t *testing.T) {
 // TestASlowViewerSkipsToAPart is without a recording: what the viewer gets is whole parts, the last one among them, and
 // the log says how much it lacks.
 func TestASlowViewerSkipsToAPart(t *testing.T) {
+	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
 		want, got, s, err := slowCase{cfg: cfg, parts: true}.run(t)
 		if err != nil {
@@ -108,6 +110,7 @@ func TestASlowViewerSkipsToAPart(t *testing.T) {
 
 // TestASlowViewerOfBytesIsCut is without a recording and without join points.
 func TestASlowViewerOfBytesIsCut(t *testing.T) {
+	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
 		want, got, s, err := slowCase{cfg: cfg}.run(t)
 		if err == nil || !bytes.HasPrefix(want, got) || len(got) == len(want) {

@@ -18,27 +18,40 @@ import (
 	"github.com/penstock-io/penstock/live"
 )
 
-// ffmpeg publishes at least 20 s of real MPEG-TS to an output, in real time or as fast as it goes.
-func ffmpeg(t *testing.T, realTime bool, output ...string) *exec.Cmd {
+// film makes a file of at least 20 s of MPEG-TS.
+func film(t *testing.T) string {
 	const video = "testsrc2=size=640x360:rate=25:duration=21"
 	const audio = "sine=frequency=440:duration=21"
-	args := []string{"-hide_banner", "-loglevel", "error", "-nostdin"}
-	for _, in := range []string{video, audio} {
-		if realTime {
-			args = append(args, "-re")
-		}
-		args = append(args, "-f", "lavfi", "-i", in)
-	}
-	args = append(args, "-c:v", "mpeg2video", "-b:v", "6M", "-minrate", "6M", "-maxrate", "6M", "-bufsize", "1M", "-c:a", "mp2", "-f", "mpegts")
-	cmd := exec.CommandContext(t.Context(), "ffmpeg", append(args, output...)...)
+	path := filepath.Join(t.TempDir(), "film.ts")
+	ffmpeg(t, "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio,
+		"-c:v", "mpeg2video", "-b:v", "6M", "-minrate", "6M", "-maxrate", "6M", "-bufsize", "1M", "-c:a", "mp2", path)()
+	return path
+}
+
+// ffmpeg runs it, and returns what waits for its end.
+func ffmpeg(t *testing.T, args ...string) (wait func()) {
+	t.Helper()
+	args = append([]string{"-hide_banner", "-loglevel", "error", "-nostdin"}, args...)
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", args...)
 	cmd.Stderr = os.Stderr
-	return cmd
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("ffmpeg: %v", err)
+		}
+	}
 }
 
 // TestRealStream publishes what ffmpeg makes, to five viewers from the start and three that come late.
 func TestRealStream(t *testing.T) {
+	t.Parallel()
 	needs(t, "ffmpeg", "ffprobe")
+	film := film(t)
 	backings(t, func(t *testing.T, cfg live.Config) {
+		t.Parallel()
 		for _, by := range []string{"TCP", "HTTP"} {
 			for _, realTime := range []bool{false, true} {
 				name := map[bool]string{false: "as fast as it goes", true: "in real time"}[realTime]
@@ -52,14 +65,14 @@ func TestRealStream(t *testing.T) {
 						cfg.OnSlow = hub.Block
 					}
 					cfg.Grace, cfg.Drain = time.Hour, time.Minute // the test says when it ends
-					realStream(t, cfg, by, realTime)
+					realStream(t, cfg, film, by, realTime)
 				})
 			}
 		}
 	})
 }
 
-func realStream(t *testing.T, cfg live.Config, by string, realTime bool) {
+func realStream(t *testing.T, cfg live.Config, film, by string, realTime bool) {
 	s := start(t, cfg)
 	s.announce("cam")
 	var early, late []*watching
@@ -74,14 +87,16 @@ func realStream(t *testing.T, cfg live.Config, by string, realTime bool) {
 	}
 	s.untilViewers("cam", 5)
 
-	output := []string{"-method", "PUT", s.url("/live/cam")}
+	args := []string{"-i", film, "-c", "copy", "-f", "mpegts"}
+	if realTime {
+		args = append([]string{"-re"}, args...)
+	}
 	if by == "TCP" {
-		output = []string{"tcp://" + s.listenTCP("cam")}
+		args = append(args, "tcp://"+s.listenTCP("cam"))
+	} else {
+		args = append(args, "-method", "PUT", s.url("/live/cam"))
 	}
-	pub := ffmpeg(t, realTime, output...)
-	if err := pub.Start(); err != nil {
-		t.Fatal(err)
-	}
+	published := ffmpeg(t, args...)
 	for i := range 3 {
 		enough := int64(i+1) << 18
 		s.until("cam", fmt.Sprintf("past %d bytes", enough), func(f facts) bool { return f.BytesIn > enough })
@@ -89,9 +104,7 @@ func realStream(t *testing.T, cfg live.Config, by string, realTime bool) {
 		s.untilViewers("cam", 6+i)
 	}
 	early = append(early, first.background())
-	if err := pub.Wait(); err != nil {
-		t.Errorf("ffmpeg: %v", err)
-	}
+	published()
 	s.until("cam", "without its publisher", func(f facts) bool { return f.State == "waiting" })
 	ended := make(chan struct{})
 	go func() {
@@ -274,7 +287,8 @@ func TestViewersOutliveAPublishersBlip(t *testing.T) {
 }
 
 func TestASecondPublisherIsRefused(t *testing.T) {
-	s := start(t, live.Config{Grace: time.Second})
+	t.Parallel()
+	s := start(t, live.Config{Grace: time.Nanosecond})
 	addr := s.listenTCP("cam")
 	pub := dial(t, addr)
 	s.until("cam", "live", func(f facts) bool { return f.State == "live" })
@@ -297,6 +311,7 @@ func TestASecondPublisherIsRefused(t *testing.T) {
 
 // TestTheWayIsTold asks the API which way the bytes went, by each way of publishing.
 func TestTheWayIsTold(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name     string
 		noSplice bool
@@ -310,7 +325,7 @@ func TestTheWayIsTold(t *testing.T) {
 		{"chunked, no splice", true, true, "pages: copied: chunked HTTP framing: splice is off", []string{"pages"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := start(t, live.Config{NoSplice: tc.noSplice, Grace: time.Second})
+			s := start(t, live.Config{NoSplice: tc.noSplice, Grace: time.Hour})
 			if !tc.noSplice && !spliceHere() {
 				t.Skip("no splice on this system, or no pipes left in this user's budget")
 			}
@@ -340,6 +355,7 @@ func TestTheWayIsTold(t *testing.T) {
 			if err := <-answered; err != nil {
 				t.Error(err)
 			}
+			go s.stop()
 			same(t, "viewer", a.bytes(t), []byte("5678"))
 			same(t, "viewer", b.bytes(t), []byte("5678"))
 			for _, e := range f.Edges {
@@ -356,6 +372,7 @@ func TestTheWayIsTold(t *testing.T) {
 
 // TestADiskErrorMakesAGap records to a directory that has become a file, and becomes one again.
 func TestADiskErrorMakesAGap(t *testing.T) {
+	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
 		cfg.Grace = time.Minute
 		s := start(t, cfg)
