@@ -38,7 +38,9 @@ type Stats struct {
 	Ring       int64     // bytes that somebody still needs, or may come to
 	Epochs     int       // publishers so far
 	Publishing string    // the present one's name
-	Skipped    int64     // bytes that viewers missed
+	Stalls     int64     // times that a viewer's sink would block
+	Skips      int64     // times that a viewer missed something,
+	Skipped    int64     // and how many bytes these were
 	Sinks      int       // attached now, recordings included
 	Slow       int       // of these, not in step
 	Left       []Reason  // why viewers have left, most often first
@@ -86,6 +88,7 @@ func (h *Hub) count(most int) Stats {
 		}
 	}
 	s.By, s.Calls = sum.carried(), sum.calls.Load()+h.calls.Load()
+	s.Stalls, s.Skips = sum.stalls.Load(), sum.skips.Load()
 	for _, v := range h.chooseLocked(most) {
 		s.Viewers = append(s.Viewers, h.edgeLocked(v, now))
 	}

@@ -455,8 +455,8 @@ func (v *Viewer) finish(err error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.reasons.note(err)
 	if !v.cfg.MustHave {
+		h.reasons.note(err)
 		h.out += v.sent.Load()
 		h.past.add(&v.tally)
 		h.skippedBefore += v.skipped.Load()
