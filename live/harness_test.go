@@ -137,7 +137,24 @@ type facts struct {
 		GapSince       *string `json:"gap_since"`
 		Error          string
 	}
-	Edges []struct{ To, Path, Why string }
+	Slow, Skips  int
+	Skipped      int64 `json:"skipped_bytes"`
+	By, Left     map[string]int64
+	Calls        int64
+	Policy       string
+	Edges        []edge
+	EdgesOmitted int `json:"edges_omitted"`
+}
+
+type edge struct {
+	To, Path, Why, Policy string
+	Bytes, Calls, Lag     int64
+	By                    map[string]int64
+	Behind                float64 `json:"behind_seconds"`
+	Slow                  float64 `json:"slow_seconds"`
+	Archived              bool
+	Stalls, Skips         int64
+	Skipped               int64 `json:"skipped_bytes"`
 }
 
 // until polls the API until the stream's facts are as wanted: there is no event to wait for from outside.

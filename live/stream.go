@@ -36,8 +36,8 @@ type stream struct {
 	format    format.Format
 	present   *publication // the one that was begun last
 
-	past                []*hub.Hub // that have ended, while viewers or a recording still take the rest
-	inBefore, outBefore int64      // bytes of hubs before those
+	past   []*hub.Hub // that have ended, while viewers or a recording still take the rest
+	before counters   // of hubs before those
 }
 
 func newStream(s *Server, name string) *stream {
@@ -64,15 +64,14 @@ func (st *stream) renewLocked() {
 	}
 }
 
-// foldLocked forgets the past hubs that nobody is at any more, but for their bytes.
+// foldLocked forgets the past hubs that nobody is at any more, but for their counters.
 func (st *stream) foldLocked() {
 	st.past = slices.DeleteFunc(st.past, func(h *hub.Hub) bool {
-		s := h.Stats()
-		if len(s.Viewers) > 0 {
+		s := h.Slowest(0)
+		if s.Sinks > 0 {
 			return false
 		}
-		st.inBefore += s.BytesIn
-		st.outBefore += s.BytesOut
+		st.before.add(s)
 		return true
 	})
 }
@@ -96,15 +95,20 @@ func (st *stream) endLocked() {
 
 // abort makes the viewers and the recording leave now.
 func (st *stream) abort(err error) {
+	for _, h := range st.hubs() {
+		h.Abort(err)
+	}
+}
+
+// hubs returns those that somebody may be at, the present one last.
+func (st *stream) hubs() []*hub.Hub {
 	st.mu.Lock()
+	defer st.mu.Unlock()
 	hubs := slices.Clone(st.past)
 	if st.hub != nil {
 		hubs = append(hubs, st.hub)
 	}
-	st.mu.Unlock()
-	for _, h := range hubs {
-		h.Abort(err)
-	}
+	return hubs
 }
 
 func (st *stream) setLocked(s state) { st.state, st.since = s, time.Now() }
@@ -120,7 +124,7 @@ func (st *stream) forget() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.foldLocked()
-	busy := len(st.past) > 0 || st.hub != nil && len(st.hub.Stats().Viewers) > 0
+	busy := len(st.past) > 0 || st.hub != nil && st.hub.Slowest(0).Sinks > 0
 	st.forgotten = st.state == offline && !busy
 	return st.forgotten
 }

@@ -148,9 +148,12 @@ type viewer struct {
 	skips, skipped int64 // written by whoever serves it, read when it has left
 }
 
+// viewerPrefix begins what the hub calls the edge to a viewer.
+const viewerPrefix = "viewer "
+
 // attach makes v a viewer of the hub; with an error it has left already.
 func (v *viewer) attach(h *hub.Hub, sink penstock.Sink, cfg hub.SinkConfig) (err error) {
-	cfg.Name, cfg.OnSkip = "viewer "+v.name, v.skip
+	cfg.Name, cfg.OnSkip = viewerPrefix+v.name, v.skip
 	v.in, err = h.Attach(sink, cfg)
 	if err != nil { // the stream ended in this very moment
 		v.srv.viewers.Add(-1)
