@@ -6,6 +6,8 @@
 const MAX_PICTURES = 3; // a browser opens 6 connections to one HTTP/1.1 host; the event stream holds one for good
 const HISTORY = 60; // samples in a sparkline, one a second
 const FIRST_VIEWERS = 3; // viewers shown before the rest are folded away
+const FIRST_SLOW = 8; // and of those who are slow
+const SLOW = 1; // seconds out of step before anybody is called slow: what comes and goes within an event is no news
 const SILENCE = 10_000; // ms without an event before the connection counts as dead
 const KERNEL_PATHS = new Set(["splice", "tee+splice", "sendfile", "copy_file_range"]);
 const FORMATS = { "multipart/x-mixed-replace": "MJPEG", "video/mp2t": "MPEG-TS", "video/mp4": "MP4", "video/webm": "WebM" };
@@ -56,6 +58,29 @@ function recordingNote(r) {
   if (!r) return "not recorded";
   if (r.gap_since) return "not recorded: see above";
   return r.segments > 1 ? `and recorded: ${r.segments} segments` : "and recorded";
+}
+
+// What becomes of a sink that is slow, by its policy.
+const FATES = {
+  block: "the publisher waits for it",
+  disconnect: "beyond the ring it is cut",
+  skip: "beyond the ring it skips to the newest join point",
+  catchup: "beyond the ring it goes on from the recording",
+};
+
+const isSlow = (edge) => edge.slow_seconds >= SLOW && edge.lag > 0;
+const times = (n) => (n === 1 ? "once" : n === 2 ? "twice" : `${n.toLocaleString("en")} times`);
+
+// lagOf says how far behind an edge is, and for how long.
+function lagOf(edge) {
+  if (!isSlow(edge)) return "";
+  const age = edge.behind_seconds >= 0.5 ? `, ${span(edge.behind_seconds * 1000)}` : "";
+  return `${bytes(edge.lag)}${age} behind, for ${span(edge.slow_seconds * 1000)}`;
+}
+
+// most lists what is counted, most often first.
+function most(counts, say) {
+  return Object.entries(counts).sort((a, b) => b[1] - a[1]).map(([what, n]) => say(what, n)).join(", ");
 }
 
 // Meter turns a growing count into a rate and the last minute of it, drawn into a sparkline.
@@ -171,6 +196,7 @@ class Card {
       this.set(`.${name} .sum`, `${bytes(count)} in all`, exact(count));
     }
     this.drawFlow();
+    this.drawLedger();
   }
 
   drawHead() {
@@ -189,6 +215,21 @@ class Card {
     this.set(".audience .sum", recordingNote(s.recording), s.recording?.file ?? "");
   }
 
+  // drawLedger tells the story so far, a line each of what there is to tell.
+  drawLedger() {
+    const s = this.stream;
+    const line = (name, text, title = "") => {
+      this.set(`.${name} dd`, text, title);
+      this.$(`.ledger .${name}`).hidden = !text;
+    };
+    line("ways", most(s.by, (path, n) => `${bytes(n)} by ${path}`));
+    const perCall = (s.bytes_in + s.bytes_out) / s.calls;
+    line("calls", s.calls ? `${s.calls.toLocaleString("en")}, ${bytes(perCall)} each` : "", "of the way in and all ways out");
+    line("missed", s.skips ? `${bytes(s.skipped_bytes)}, by viewers that skipped ${times(s.skips)}` : "");
+    line("left", most(s.left, (why, n) => `${n.toLocaleString("en")} × ${why}`));
+    this.$(".ledger").hidden = !this.$(".ledger > :not([hidden])");
+  }
+
   drawFlow() {
     const { publisher, edges, edges_omitted: omitted = 0 } = this.stream;
     this.set(".source .whom", publisher || "nobody");
@@ -201,7 +242,7 @@ class Card {
     for (const edge of edges ?? []) {
       const row = this.drawEdge(edge, old);
       if (edge.to === "hub") inlet.push(row);
-      else if (edge.to.startsWith("viewer") && ++viewers > FIRST_VIEWERS) rest.push(row);
+      else if (edge.to.startsWith("viewer") && ++viewers > (isSlow(edge) ? FIRST_SLOW : FIRST_VIEWERS)) rest.push(row);
       else first.push(row);
     }
     place(this.$(".inlet"), inlet);
@@ -230,7 +271,9 @@ class Card {
     set(".whom", whom.join(" "));
     set(".why", edge.why);
     set(".count", bytes(edge.bytes), exact(edge.bytes));
-    set(".lag", edge.lag > 0 ? `${bytes(edge.lag)} behind` : "", exact(edge.lag));
+    set(".lag", lagOf(edge), exact(edge.lag));
+    set(".fate", !isSlow(edge) ? "" : edge.archived ? "catching up from the recording" : FATES[edge.policy] ?? "");
+    set(".skips", edge.skips ? `skipped ${times(edge.skips)}, missed ${bytes(edge.skipped_bytes)}` : "", exact(edge.skipped_bytes));
     return row;
   }
 
@@ -337,6 +380,11 @@ function drawTotals(streams) {
   document.title = live ? `penstock: ${live} live` : "penstock";
 }
 
+function drawServer(server) {
+  setText(byId("total-memory"), bytes(server.memory_bytes), exact(server.memory_bytes));
+  setText(byId("memory-limit"), server.memory_limit_bytes ? `of ${bytes(server.memory_limit_bytes)}` : "");
+}
+
 let events = null; // the EventSource, null while the page is hidden
 let heardAt = 0; // when it last said something
 let lost = false; // whether it broke since then
@@ -353,6 +401,7 @@ function connect() {
     setLink("live");
     update(JSON.parse(event.data) ?? []);
   });
+  events.addEventListener("server", (event) => drawServer(JSON.parse(event.data)));
 }
 
 function setLink(state) {
