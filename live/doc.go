@@ -6,7 +6,7 @@
 //	test card ──────┘                             └─▶ DIR/NAME/<UTC start>.<ext>, .index
 //
 // A stream outlives its publisher by the grace: who returns in time goes on with the same viewers and in the same
-// recording. After it, viewers see the end of the stream.
+// recording. After it, viewers see the end of the stream. While they wait they may be shown a [Filler].
 //
 // The recording is where slow viewers catch up, and where those begin that want to see the past. It may have gaps, where
 // the disk failed; the stream has none.

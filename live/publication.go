@@ -30,8 +30,8 @@ type publication struct {
 	before    *publication // nil: none, or long gone
 
 	stopped context.Context
-	stop    context.CancelCauseFunc // with why
-	gone    chan struct{}           // closed when it has left the hub, or will not come to it
+	stop    func(why error)
+	gone    chan struct{} // closed when it has left the hub, or will not come to it
 }
 
 func newPublication(st *stream, publisher string) *publication {
@@ -78,7 +78,7 @@ func (st *stream) begin(publisher string) (*publication, error) {
 	}
 	p := st.beginLocked(publisher)
 	st.setLocked(live)
-	st.publisher = publisher
+	st.publisher, st.unfit = publisher, false
 	st.epoch++
 	return p, nil
 }
@@ -163,4 +163,5 @@ func (p *publication) release() {
 			st.endLocked()
 		}
 	})
+	st.fillLocked()
 }

@@ -50,6 +50,8 @@ type Config struct {
 	Ring   int64      // bytes that a viewer may be behind in memory; 0 is hub.DefaultRing
 	Memory int64      // bytes that all streams together keep in memory for their viewers; 0 is no limit
 
+	Filler *Filler // what viewers are shown that wait for a publisher; nil is nothing
+
 	TakeOver   bool // a publisher that comes takes over from the present one, instead of being refused
 	MaxViewers int  // of all streams at a time; 0 is no limit
 

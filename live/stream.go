@@ -3,6 +3,7 @@ package live
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-io/penstock/format"
@@ -36,6 +37,10 @@ type stream struct {
 	format    format.Format
 	present   *publication // the one that was begun last
 
+	audience *atomic.Int64 // viewers of the hub
+	filling  *publication  // the filler's, while it is shown
+	unfit    bool          // the filler cannot be shown behind the last publisher
+
 	past   []*hub.Hub // that have ended, while viewers or a recording still take the rest
 	before counters   // of hubs before those
 }
@@ -59,6 +64,7 @@ func (st *stream) renewLocked() {
 		cfg.Archive = st.rec
 	}
 	st.hub = hub.New(cfg)
+	st.audience, st.filling, st.unfit = new(atomic.Int64), nil, false
 	if st.rec != nil {
 		st.attachRecording(st.rec)
 	}
@@ -90,6 +96,10 @@ func (st *stream) endLocked() {
 		st.grace.Stop()
 	}
 	st.setLocked(offline)
+	if st.filling != nil {
+		st.filling.stop(hub.ErrEnded)
+		st.publisher = ""
+	}
 	st.hub.End()
 }
 
@@ -127,6 +137,16 @@ func (st *stream) forget() bool {
 	busy := len(st.past) > 0 || st.hub != nil && st.hub.Slowest(0).Sinks > 0
 	st.forgotten = st.state == offline && !busy
 	return st.forgotten
+}
+
+// audienceOf counts the viewers of h, which is the present hub; of a hub that was one a moment ago nobody needs the count.
+func (st *stream) audienceOf(h *hub.Hub) *atomic.Int64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.hub != h {
+		return new(atomic.Int64)
+	}
+	return st.audience
 }
 
 // currentFormat is what the stream's bytes have shown, or its publisher declared.

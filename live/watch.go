@@ -145,6 +145,8 @@ type viewer struct {
 	in   *hub.Viewer
 	all  atomic.Bool // it has been sent everything, to the end of the stream
 
+	audience *atomic.Int64 // that it is one of
+
 	skips, skipped int64 // written by whoever serves it, read when it has left
 }
 
@@ -154,11 +156,15 @@ const viewerPrefix = "viewer "
 // attach makes v a viewer of the hub; with an error it has left already.
 func (v *viewer) attach(h *hub.Hub, sink penstock.Sink, cfg hub.SinkConfig) (err error) {
 	cfg.Name, cfg.OnSkip = viewerPrefix+v.name, v.skip
+	v.audience = v.st.audienceOf(h)
+	v.audience.Add(1)
 	v.in, err = h.Attach(sink, cfg)
 	if err != nil { // the stream ended in this very moment
+		v.audience.Add(-1)
 		v.srv.viewers.Add(-1)
 		return err
 	}
+	v.st.fill()
 	v.srv.log.Debug("viewer joined", "stream", v.st.name, "viewer", v.name, "ago", cfg.Ago)
 	return nil
 }
@@ -185,6 +191,7 @@ func (v *viewer) skip(from, to int64) {
 
 // leave notes that the hub is done with v.
 func (v *viewer) leave(err error) {
+	v.audience.Add(-1)
 	v.srv.viewers.Add(-1)
 	log := v.srv.log.With("stream", v.st.name, "viewer", v.name)
 	if v.skips > 0 {

@@ -28,6 +28,8 @@ type serveFlags struct {
 	onSlow    string
 	onPublish string
 	fsync     string
+	filler    string
+	fillRate  bound
 	segment   bound
 	slowBytes bound
 	memory    bound
@@ -52,7 +54,8 @@ func newServe() *cobra.Command {
   watch     ffplay http://HOST:PORT/live/NAME                    curl, mpv, VLC, a browser
   look      http://HOST:PORT/                                    who publishes, who watches, which way the bytes go
 
-A publisher that goes away leaves its viewers connected for --grace. SIGTERM and Ctrl-C finish what is in flight,
+A publisher that goes away leaves its viewers connected for --grace. Meanwhile they, and the recording, get --filler over
+and over, if there is one: a file of MPEG-TS or multipart pictures, such as the stream itself is. SIGTERM and Ctrl-C finish what is in flight,
 for at most --drain, and exit with 0.
 
 --on-slow says what becomes of a viewer that has fallen --ring behind (or --slow-bytes, --slow-time):
@@ -77,6 +80,8 @@ for at most --drain, and exit with 0.
 	flags.StringVar(&f.fsync, "fsync", "never", "force the recording to the disk: `never`, at each segment's end (segment), or every so often (a duration)")
 	flags.BoolVar(&f.demo, "demo", false, "publish a built-in test card as stream \""+demoStream+"\"")
 	flags.DurationVar(&f.config.Grace, "grace", live.DefaultGrace, "how long viewers wait for a publisher to return")
+	flags.StringVar(&f.filler, "filler", "", "`FILE` that viewers are shown while they wait for a publisher")
+	flags.Var(&f.fillRate, "filler-rate", "`SIZE` of it to show in a second; 0 is as its clock says, if it has one, as MPEG-TS does")
 	flags.DurationVar(&f.config.Drain, "drain", live.DefaultDrain, "how long a shutdown waits for what is in flight")
 	flags.StringVar(&f.onPublish, "on-publish", "refuse", "a second publisher of a stream: `refuse` it, or let it take the stream over (takeover)")
 	flags.StringVar(&f.onSlow, "on-slow", "auto", "slow viewers: `auto`, catchup, skip, disconnect or block")
@@ -94,8 +99,8 @@ for at most --drain, and exit with 0.
 	complete(cmd, "fsync", "never", "segment", "1s")
 	complete(cmd, "log-format", "text", "json")
 	complete(cmd, "log-level", "debug", "info", "warn", "error")
-	if err := cmd.MarkFlagDirname("record"); err != nil {
-		panic(err) // the flag is defined above
+	if err := errors.Join(cmd.MarkFlagDirname("record"), cmd.MarkFlagFilename("filler")); err != nil {
+		panic(err) // the flags are defined above
 	}
 	return cmd
 }
@@ -177,8 +182,28 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 	}
 	f.config.SegmentBytes, f.config.Limits.Bytes, f.config.Memory = int64(f.segment), int64(f.slowBytes), int64(f.memory)
 	f.config.Ring = int64(f.ring)
-	f.config.Log, err = newLog(stderr, f.logFormat, f.logLevel)
-	return publishers, err
+	if f.config.Log, err = newLog(stderr, f.logFormat, f.logLevel); err != nil {
+		return nil, err
+	}
+	return publishers, f.openFiller()
+}
+
+// openFiller opens --filler, which serve closes.
+func (f *serveFlags) openFiller() (err error) {
+	if f.filler == "" {
+		if f.fillRate > 0 {
+			return errors.New("--filler-rate: needs --filler")
+		}
+		return nil
+	}
+	f.config.Filler, err = live.OpenFiller(f.filler, int64(f.fillRate))
+	if errors.Is(err, live.ErrNoRate) {
+		return fmt.Errorf("--filler: %w: needs --filler-rate", err)
+	}
+	if err != nil {
+		return fmt.Errorf("--filler: %w", err)
+	}
+	return nil
 }
 
 // policies are the values of --on-slow.
@@ -223,6 +248,11 @@ func serve(ctx context.Context, f *serveFlags, stderr io.Writer) (err error) {
 	publishers, err := f.check(stderr)
 	if err != nil {
 		return err
+	}
+	if filler := f.config.Filler; filler != nil {
+		defer filler.Close()
+		size, takes := filler.Round()
+		f.config.Log.Info("filler", "file", f.filler, "bytes", size, "seconds", takes.Seconds())
 	}
 	l, err := net.Listen("tcp", f.listen)
 	if err != nil {

@@ -280,7 +280,7 @@ class Card {
   // ---- its picture
 
   wantsSlot() {
-    return this.tag && !this.player && !this.idle && this.stream.state === "live" && performance.now() >= this.retryAt;
+    return this.tag && !this.player && !this.idle && (this.stream.state === "live" || this.stream.publisher) && performance.now() >= this.retryAt;
   }
 
   mount() {
@@ -331,7 +331,8 @@ class Card {
 
   drawStage() {
     const { player, tag, stream } = this;
-    const note = stream.state !== "live" ? stream.state : player ? "" : !tag ? "unplayable" : this.idle || "broken";
+    const shown = stream.state === "live" || stream.publisher; // a filler's picture is one, too
+    const note = !shown ? stream.state : player ? "" : !tag ? "unplayable" : this.idle || "broken";
     this.$(".stage").dataset.note = note;
     const [title, text, sign] = NOTES[note] ?? ["", "", ""];
     this.set(".note strong", title);
