@@ -154,6 +154,33 @@ func TestAFillerOfAnotherFormatIsNotShown(t *testing.T) {
 	}
 }
 
+// TestAFillerThatFailsIsShownNoMore is truncated under the server. Nobody but the log notices.
+func TestAFillerThatFailsIsShownNoMore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "parts.mjpeg")
+	if err := os.WriteFile(path, append(bytes.Join(fillerParts[:], nil), "--frame--\r\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	filler, err := live.OpenFiller(path, 20_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer filler.Close()
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, live.Config{Grace: time.Hour, Filler: filler})
+	s.put("cam", string(part(0)))
+	viewer := s.watch("cam").background()
+	s.until("cam", "watched, and without a filler", func(f facts) bool {
+		return f.Viewers == 1 && f.Publisher == "" && strings.Contains(s.log.String(), "the filler is shown no more")
+	})
+	s.put("cam", string(part(1)))
+	s.stop()
+	if got := viewer.bytes(t); !bytes.HasSuffix(got, part(1)) {
+		t.Errorf("the viewer got %d bytes", len(got))
+	}
+}
+
 // TestTheEndOfTheGraceEndsTheFiller, and the stream.
 func TestTheEndOfTheGraceEndsTheFiller(t *testing.T) {
 	s := start(t, live.Config{Grace: 300 * time.Millisecond, Filler: openParts(t, 20_000)})
@@ -229,8 +256,8 @@ func TestABadFillerIsRefused(t *testing.T) {
 	}
 }
 
-// TestARealFillerPlays has ffprobe look at what a viewer got of a film that is shown between two publishers of it.
-func TestARealFillerPlays(t *testing.T) {
+// TestAFilmIsShownAtItsOwnSpeed behind a publisher of the same film, who was faster.
+func TestAFilmIsShownAtItsOwnSpeed(t *testing.T) {
 	needs(t, "ffmpeg")
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "film.ts")
@@ -265,6 +292,7 @@ func TestARealFillerPlays(t *testing.T) {
 	if _, err := io.ReadFull(r.Body, got); err != nil {
 		t.Fatal(err)
 	}
+	w.conn.Close()
 	if took := time.Since(began); took < takes*9/10 {
 		t.Errorf("%v of film in %v", takes, took)
 	}
