@@ -40,6 +40,10 @@ func (l httpListener) Accept() (net.Conn, error) {
 	return &httpConn{Conn: tuned(c)}, nil
 }
 
+// fullAnswer is for clients that there is no descriptor for.
+const fullAnswer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+	"Connection: close\r\n\r\nthere are as many connections as may be; try again\n"
+
 // httpConn answers 408 to a client whose request header does not come to an end in time; net/http would only close.
 type httpConn struct {
 	net.Conn

@@ -25,6 +25,7 @@ func (s *Server) ListenTCP(name string, l net.Listener) error {
 		l.Close()
 		return errShutdown
 	}
+	l = newSpareListener(l, "", s.log.With("stream", name))
 	stop := context.AfterFunc(s.stopping, func() { l.Close() })
 	go func() {
 		defer s.running.Done()

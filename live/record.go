@@ -98,6 +98,7 @@ func (s *store) record(st *stream) *recording.Recording {
 		SegmentBytes: cfg.SegmentBytes,
 		SegmentTime:  cfg.SegmentTime,
 		Sync:         cfg.Sync,
+		Retry:        cfg.Retry,
 		OnEvent:      log.tell,
 	})
 }

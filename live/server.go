@@ -44,6 +44,7 @@ type Config struct {
 	SegmentBytes int64         // when a recording's segment is long enough; 0 is never
 	SegmentTime  time.Duration // likewise
 	Sync         time.Duration // as recording.Config.Sync: 0 is never
+	Retry        time.Duration // that a recording waits at least before it tries a disk again that failed; 0 is 1 s
 
 	OnSlow hub.Policy // 0 is hub.Auto; for viewers
 	Limits hub.Limits // of theirs
@@ -147,6 +148,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
+	l = newSpareListener(l, fullAnswer, s.log)
 	go func() { failed <- srv.Serve(httpListener{l}) }()
 	select {
 	case err := <-failed:

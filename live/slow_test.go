@@ -168,20 +168,28 @@ func keepWriting(c net.Conn) (stop func()) {
 	return func() { close(quit); <-done }
 }
 
+// TestTooManyViewersAreToldToComeBack, a hundred times, and as soon as one has left the next is let in.
 func TestTooManyViewersAreToldToComeBack(t *testing.T) {
 	s := start(t, live.Config{MaxViewers: 2, Grace: time.Hour})
 	s.announce("cam")
 	s.announce("other")
-	first := s.watch("cam")
+	in := s.watch("cam")
 	s.watch("other")
 	s.untilViewers("cam", 1)
 	s.untilViewers("other", 1)
-	r, err := s.watch("cam").response()
-	if err != nil || r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
-		t.Fatalf("%v, %v", r, err)
+	for i := range 100 {
+		w := s.watch("cam")
+		r, err := w.response()
+		if err != nil || r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+			t.Fatalf("time %d: %v, %v", i+1, r, err)
+		}
+		w.conn.Close()
+		in.conn.Close()
+		s.untilViewers("cam", 0)
+		in = s.watch("cam")
+		s.untilViewers("cam", 1)
 	}
-	first.conn.Close()
-	s.untilViewers("cam", 0)
-	s.watch("cam")
-	s.untilViewers("cam", 1)
+	if n := strings.Count(s.log.String(), "viewer refused"); n != 100 {
+		t.Errorf("the log tells of %d that were refused", n)
+	}
 }
