@@ -220,3 +220,31 @@ func TestTheBackoffBeginsAnewAfterASegmentThatLasted(t *testing.T) {
 		})
 	}
 }
+
+// TestADiskThatIsFullAHundredTimes has no room for every other segment.
+func TestADiskThatIsFullAHundredTimes(t *testing.T) {
+	const times = 100
+	synctest.Test(t, func(t *testing.T) {
+		w := record(t, t.TempDir(), penstock.NewPipe(0), recording.Config{SegmentBytes: 1000})
+		for range times {
+			w.refusing(nil)
+			w.offer(1000)
+			w.refusing(syscall.ENOSPC)
+			w.offer(1000)
+			if st := w.rec.Status(); st.GapSince.IsZero() || !errors.Is(st.Err, syscall.ENOSPC) {
+				t.Fatalf("without room: %+v", st)
+			}
+			time.Sleep(time.Minute) // longer than any backoff
+		}
+		files, gaps := w.tiles()
+		if len(files) != times || len(gaps) != times {
+			t.Fatalf("%d files and %d gaps", len(files), len(gaps))
+		}
+		for i := range int64(times) {
+			if files[i] != (run{2000 * i, 2000*i + 1000}) || gaps[i] != (run{2000*i + 1000, 2000*i + 2000}) {
+				t.Errorf("time %d: %v, and a gap %v", i+1, files[i], gaps[i])
+			}
+		}
+		w.stop()
+	})
+}
