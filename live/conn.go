@@ -158,6 +158,9 @@ func reset(c net.Conn) {
 
 // drain reads and drops until the peer closes, or the read deadline.
 func drain(c net.Conn) {
+	if drainBare(c) {
+		return
+	}
 	var b [512]byte
 	for {
 		if _, err := c.Read(b[:]); err != nil {
