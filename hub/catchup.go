@@ -95,6 +95,17 @@ func (h *Hub) canRejoinLocked(v *Viewer) bool {
 	return v.cause != nil || at >= in || in-at <= h.boundLocked()/2 && h.ring.from(at) != nil
 }
 
+// aheadOfRecorderLocked tells whether what v needs next is still to be recorded.
+func (h *Hub) aheadOfRecorderLocked(v *Viewer) bool {
+	return h.recorder != nil && h.recorder.cause == nil && h.recorder.place == behind && v.at.Load() >= h.recorder.at.Load()
+}
+
+func (h *Hub) aheadOfRecorder(v *Viewer) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.aheadOfRecorderLocked(v)
+}
+
 // readArchive gives v what the archive has from its place on, until the ring would do. Precondition: its own pipe is
 // empty.
 func (v *Viewer) readArchive(flags penstock.Flags) error {
@@ -109,6 +120,9 @@ func (v *Viewer) readArchive(flags penstock.Flags) error {
 		}
 	}
 	grown := h.archive.Load()
+	if h.aheadOfRecorder(v) {
+		return h.awaitArchive(v, grown)
+	}
 	f, n, err := h.cfg.Archive.Open(v.at.Load())
 	switch gap := (interface{ Gap() (from, to int64) })(nil); {
 	case errors.As(err, &gap):

@@ -138,6 +138,7 @@ func (h *Hub) applyLocked(v *Viewer, over bool, m *measures) {
 		m.free = append(m.free, h.skipLocked(v)...)
 	case over || policy == Disconnect:
 		h.cutLocked(v, ErrTooSlow, m)
+	case policy == CatchUp && h.aheadOfRecorderLocked(v): // it holds nothing that the recording would not, nor could it read on
 	case policy == CatchUp && h.cfg.Archive != nil:
 		m.free = append(m.free, h.toArchiveLocked(v)...)
 	case policy == CatchUp:
@@ -163,7 +164,10 @@ func (h *Hub) chosenLocked(v *Viewer) Policy {
 // they have to end do not fit into the ring.
 func (h *Hub) cutOldestLocked(oldest uint64, m *measures) {
 	for _, v := range h.behind {
-		if v.policy != Block && v.cause == nil && v.holding && !v.busy && v.seq == oldest {
+		if v.policy == Block || v.cause != nil || !v.holding || v.busy || v.seq != oldest {
+			continue
+		}
+		if h.chosenLocked(v) != CatchUp || !h.aheadOfRecorderLocked(v) { // which the publisher waits for
 			h.cutLocked(v, ErrTooSlow, m)
 		}
 	}
