@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
+	"github.com/penstock-io/penstock/recording"
 )
 
 // Archives that do not do what they say, or not yet.
@@ -154,5 +155,46 @@ func TestWhoWaitsForTheRecordingWaits(t *testing.T) {
 		}
 		same(t, "viewer", slow.bytes(), want)
 		same(t, "recording", disk.bytes(), want)
+	})
+}
+
+// TestWhoIsAheadOfARealRecordingWaits is the same with a recording whose first file is long in coming: the viewer has had
+// bytes that are not recorded yet.
+func TestWhoIsAheadOfARealRecordingWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, ready := t.TempDir(), make(chan struct{})
+		archive := recording.New(recording.Config{Open: os.Open, Create: func(time.Time) (*os.File, error) {
+			<-ready
+			return os.CreateTemp(dir, "segment")
+		}})
+		h := hub.New(hub.Config{NoSplice: true, Ring: 64 << 10, Archive: archive})
+		rec, err := h.Attach(archive, hub.SinkConfig{MustHave: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow := &gate{open: make(chan struct{})}
+		v, err := h.Attach(slow, hub.SinkConfig{OnSlow: hub.CatchUp})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text []string
+		want := offsets(256 << 10)
+		for i := 0; i < len(want); i += 8 << 10 {
+			text = append(text, string(want[i:i+8<<10]))
+		}
+		wait := publishing(h, penstock.SourceOf(&pieces{text}))
+		synctest.Wait()
+		close(slow.open)
+		synctest.Wait() // it has what was its own, and waits
+		close(ready)
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+		h.End()
+		h.Wait()
+		if err := errors.Join(v.Err(), rec.Err(), archive.Close(nil)); err != nil {
+			t.Error(err)
+		}
+		same(t, "viewer", slow.bytes(), want)
 	})
 }

@@ -9,16 +9,17 @@ import (
 	"time"
 )
 
-// ErrOutside says that an offset is not of the stream as far as it has come.
+// ErrOutside says that an offset is not of the stream.
 var ErrOutside = errors.New("recording: outside of the stream")
 
 // End returns how far the stream has come, in bytes from its beginning: each byte before is in a segment or in a gap.
 func (r *Recording) End() int64 { return r.end.Load() }
 
 // Open opens the segment that holds the byte at an offset, at that byte: n > 0 bytes can be read from there now, and
-// no more are to be, although there may be. The file is the caller's, who closes it. At End there is nothing yet: f is
-// nil, n 0 and err nil. The error is a [*GapError] where the bytes were dropped, ErrOutside before 0 and after End,
-// else that of opening: fs.ErrNotExist where somebody has deleted the segment.
+// no more are to be, although there may be. The file is the caller's, who closes it. At End and after it, where somebody
+// may be who had the stream from elsewhere, there is nothing yet: f is nil, n 0 and err nil. The error is a [*GapError]
+// where the bytes were dropped, ErrOutside before 0, else that of opening: fs.ErrNotExist where somebody has deleted the
+// segment.
 func (r *Recording) Open(off int64) (f *os.File, n int64, err error) {
 	name, at, n, err := r.locate(off)
 	if n == 0 || err != nil {
@@ -38,11 +39,11 @@ func (r *Recording) locate(off int64) (name string, at, n int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	end := r.end.Load() // of what is told: a segment's end is known before End is past it
-	if off == end {
+	if off >= end {
 		return "", 0, 0, nil
 	}
-	if off < 0 || off > end {
-		return "", 0, 0, fmt.Errorf("%w: offset %d of %d", ErrOutside, off, end)
+	if off < 0 {
+		return "", 0, 0, fmt.Errorf("%w: offset %d", ErrOutside, off)
 	}
 	if i := before(r.state.segments, off, func(s *segment) int64 { return s.from }); i >= 0 {
 		s := r.state.segments[i]

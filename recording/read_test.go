@@ -19,13 +19,13 @@ func TestWhatIsWrittenCanBeReadAtOnce(t *testing.T) {
 	backings(t, func(t *testing.T, open func(testing.TB) penstock.Conduit) {
 		w := record(t, t.TempDir(), open(t), recording.Config{SegmentBytes: 10_000})
 		for range 30 {
-			if f, n, err := w.rec.Open(w.off); f != nil || n != 0 || err != nil {
-				t.Errorf("at the end: %v, %d, %v", f, n, err)
-			}
-			for _, off := range []int64{-1, w.off + 1} {
-				if f, n, err := w.rec.Open(off); f != nil || n != 0 || !errors.Is(err, recording.ErrOutside) {
+			for _, off := range []int64{w.off, w.off + 1} {
+				if f, n, err := w.rec.Open(off); f != nil || n != 0 || err != nil {
 					t.Errorf("at %d of %d: %v, %d, %v", off, w.off, f, n, err)
 				}
+			}
+			if f, n, err := w.rec.Open(-1); f != nil || n != 0 || !errors.Is(err, recording.ErrOutside) {
+				t.Errorf("before the beginning: %v, %d, %v", f, n, err)
 			}
 			w.offer(1777)
 			f, n, err := w.rec.Open(w.off - 1)
