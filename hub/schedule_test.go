@@ -37,7 +37,7 @@ func TestEverySinkGetsWhatItsPolicyPromises(t *testing.T) {
 	}
 	fmt.Printf("schedules from -seed %d on\n", seed) // not by t.Log, which a panic elsewhere swallows
 	backings(t, func(t *testing.T, cfg hub.Config) {
-		w := &witness{seen: make(map[string]int)}
+		w := newWitness()
 		all := expected(cfg.NoSplice)
 		whole := *schedules >= 50 // fewer need not show everything
 		for first := uint64(0); ; first += uint64(*schedules) {

@@ -130,8 +130,13 @@ func (v *testViewer) live() {
 		v.makeRoom(end, steps)
 	}
 	if end == 2 && v.mayStall() {
-		timer := time.AfterFunc(100*time.Millisecond, v.leave)
-		defer timer.Stop()
+		left := make(chan struct{})
+		timer := time.AfterFunc(100*time.Millisecond, func() { v.leave(); close(left) })
+		defer func() {
+			if !timer.Stop() {
+				<-left
+			}
+		}()
 	}
 	v.mu.Lock()
 	for !v.finished {

@@ -47,6 +47,8 @@ type witness struct {
 	seen map[string]int
 }
 
+func newWitness() *witness { return &witness{seen: make(map[string]int)} }
+
 // expected is everything there is to see over a backing.
 func expected(noSplice bool) []string {
 	all := []string{
