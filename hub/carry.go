@@ -64,8 +64,8 @@ func (h *Hub) handOverLocked() {
 	}
 }
 
-// carryLocked does the carried viewer's waiting, until it is in step, has left, or ctx is done. Precondition: the caller
-// is the publisher. It unlocks meanwhile.
+// carryLocked does the carried viewer's waiting, until it is in step, has left, ctx is done, or the hub has ended.
+// Precondition: the caller is the publisher. It unlocks meanwhile.
 func (h *Hub) carryLocked(ctx context.Context) {
 	v := h.carried
 	h.carrying = true
@@ -74,8 +74,9 @@ func (h *Hub) carryLocked(ctx context.Context) {
 	err := v.advance(0)
 	h.mu.Lock()
 	h.carried, h.carrying = nil, false
+	ended := h.ended
 	h.mu.Unlock()
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !ended {
 		v.others.Done()
 		v.settle(err)
 		h.mu.Lock()
@@ -104,8 +105,13 @@ func (h *Hub) carryLocked(ctx context.Context) {
 func (h *Hub) interruptPublisher() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.interruptCarryingLocked()
+	h.room.Broadcast()
+}
+
+// interruptCarryingLocked makes a publisher that does a viewer's waiting leave off.
+func (h *Hub) interruptCarryingLocked() {
 	if h.carrying {
 		h.carried.sink.Interrupt()
 	}
-	h.room.Broadcast()
 }

@@ -173,6 +173,7 @@ func (h *Hub) End() {
 	for _, v := range batch {
 		h.fallBehindLocked(v, h.ring.next())
 	}
+	h.interruptCarryingLocked()
 	h.room.Broadcast()
 	h.archived.Broadcast()
 	h.patrolLocked()

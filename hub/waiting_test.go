@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,6 +235,52 @@ func TestWhoWaitsForAJoinPointIsNotTooSlow(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+		}
+	})
+}
+
+// TestTheEndDoesNotWaitForWhomThePublisherCarries has a viewer that is waited for take nothing: the publisher ends all the
+// same, and the viewer gets what there is, in its own time.
+func TestTheEndDoesNotWaitForWhomThePublisherCarries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Config{OnSlow: hub.Block, NoSplice: true})
+		slow := &testViewer{at: &side{s: &schedule{witness: newWitness()}, serving: new(atomic.Int32)}}
+		slow.cond.L = &slow.mu
+		v, err := h.Attach(&wordSink{slow, true}, hub.SinkConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := newEndless()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := h.Publish(t.Context(), src, hub.PublishConfig{})
+			ended <- err
+		}()
+		for reads := true; reads; { // until the ring is full, and it carries the viewer
+			synctest.Wait()
+			select {
+			case <-src.read:
+			default:
+				reads = false
+			}
+		}
+		h.End()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, hub.ErrEnded) {
+				t.Error(err)
+			}
+		default:
+			t.Error("the publisher waits for the viewer")
+		}
+		slow.mu.Lock()
+		slow.room = 1 << 20
+		slow.cond.Broadcast()
+		slow.mu.Unlock()
+		h.Wait()
+		if err := v.Err(); err != nil || int64(len(slow.got)) != h.Stats().BytesIn {
+			t.Errorf("it has %d bytes of %d: %v", len(slow.got), h.Stats().BytesIn, err)
 		}
 	})
 }
