@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -45,9 +46,9 @@ func TestChurn(t *testing.T) {
 func churn(t *testing.T, cfg hub.Config, r *rand.Rand) {
 	const viewers = 60
 	h := hub.New(cfg)
-	want := make([]byte, 12<<20)
-	for i := range want {
-		want[i] = byte(r.Uint32()) // any few bytes of it occur once
+	want := make([]byte, 6<<20)
+	for i := 0; i < len(want); i += 8 {
+		binary.NativeEndian.PutUint64(want[i:], r.Uint64()) // any few bytes of it occur once
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "recording"))
 	if err != nil {
