@@ -63,7 +63,7 @@ func TestADiskThatIsFullAHundredTimes(t *testing.T) {
 	}
 	t.Parallel()
 	const times = 100
-	s := start(t, live.Config{Grace: time.Minute, Retry: time.Millisecond})
+	s := start(t, live.Config{Grace: time.Hour, Drain: time.Minute, Retry: time.Millisecond})
 	s.mountSmall("cam")
 	s.announce("cam")
 	viewer := s.watch("cam").background()

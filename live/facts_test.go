@@ -27,7 +27,7 @@ func sum(by map[string]int64) (n int64) {
 func TestWhoIsSlowIsTold(t *testing.T) {
 	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
-		cfg.Ring, cfg.Grace, cfg.Memory = 4<<20, time.Hour, 64<<20
+		cfg.Ring, cfg.Grace, cfg.Drain, cfg.Memory = 4<<20, time.Hour, time.Minute, 64<<20
 		s := start(t, cfg)
 		s.announce("cam")
 		slow := s.watch("cam")

@@ -256,7 +256,9 @@ func (w *watcher) body() ([]byte, error) {
 	if r.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("status %s", r.Status)
 	}
-	return io.ReadAll(r.Body)
+	var b bytes.Buffer // which grows in larger steps than io.ReadAll
+	_, err = b.ReadFrom(r.Body)
+	return b.Bytes(), err
 }
 
 // watching reads a watcher's body in the background, and hangs up behind it, as clients do: the server need not wait for

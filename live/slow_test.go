@@ -13,8 +13,10 @@ import (
 	"github.com/penstock-io/penstock/live"
 )
 
-// slowCase is a viewer of a stream that is several times what sockets and a ring of 8 MiB hold, and that reads
-// nothing before all of it is published.
+// slowParts of 64 KiB are several times what sockets and a ring of 4 MiB hold.
+const slowParts = 320
+
+// slowCase is a viewer of a stream of slowParts that reads nothing before all of it is published.
 type slowCase struct {
 	cfg      live.Config
 	recorded bool
@@ -29,7 +31,7 @@ func part(i int) []byte {
 
 // run returns what was published, what the viewer got of it, and the server, which is still up.
 func (c slowCase) run(t *testing.T) (want, got []byte, s *server, err error) {
-	c.cfg.Ring, c.cfg.Grace, c.cfg.Drain = 8<<20, time.Hour, 20*time.Second
+	c.cfg.Ring, c.cfg.Grace, c.cfg.Drain = 4<<20, time.Hour, 20*time.Second
 	if c.recorded {
 		s = start(t, c.cfg)
 	} else {
@@ -42,7 +44,7 @@ func (c slowCase) run(t *testing.T) (want, got []byte, s *server, err error) {
 	}
 	s.untilViewers("cam", 1)
 	pub := dial(t, s.listenTCP("cam"))
-	for i := range 640 { // 40 MiB
+	for i := range slowParts {
 		piece := part(i)
 		if !c.parts {
 			piece = bytes.Repeat([]byte{byte(i), 0xff, 0xfe, 0}, 16<<10)
@@ -87,7 +89,7 @@ func TestASlowViewerSkipsToAPart(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if len(got)%len(part(0)) != 0 || len(got) >= len(want) || !bytes.HasSuffix(got, part(639)) {
+		if len(got)%len(part(0)) != 0 || len(got) >= len(want) || !bytes.HasSuffix(got, part(slowParts-1)) {
 			t.Fatalf("%d bytes of %d", len(got), len(want))
 		}
 		var first int // it began at the newest part of what came first
