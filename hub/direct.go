@@ -10,16 +10,16 @@ import (
 // A chunk that is in memory from the start is written to the sinks in step from where it is, one call each, without
 // references and pipes for each of them.
 
-// show makes the views, where the chunk is in memory and the arrangement allows it. Precondition: the caller is the
-// fast loop, whose claim keeps the chunk's pages.
-func (c *chunk) show() {
+// show makes the views, where the chunk is in memory. Precondition: the caller is the fast loop, whose claim keeps the
+// chunk's pages.
+func (h *Hub) show(c *chunk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p, ok := c.pipe.(*penstock.Pipe)
 	if !ok {
 		return
 	}
-	views, bufs := c.viewsOf[:0], make([]penstock.Buffer, 0, len(c.viewsOf))
+	views, bufs := c.viewsOf[:0], h.shown[:0]
 	for left := c.n; left > 0; {
 		b, err := p.Pull(context.Background(), left, penstock.NonBlock)
 		if err != nil {
@@ -38,6 +38,8 @@ func (c *chunk) show() {
 	if err := p.Unread(bufs...); err != nil {
 		c.views, c.err = nil, errors.Join(c.err, err) // not expected of a pipe that nobody else writes to
 	}
+	clear(bufs)
+	h.shown = bufs
 }
 
 // offerBytes gives v, which is in step, what its sink takes of c's bytes at once, and tells whether it did: else it is to

@@ -58,8 +58,12 @@ type Hub struct {
 	cfg   Config
 	pool  *penstock.Pool // nil: memory pipes only
 	arena penstock.Arena
-	loops []loop // the publisher's
 	ways  ways
+
+	// The publisher's own.
+	loops []loop
+	judge judge
+	shown []penstock.Buffer // storage of show
 
 	in    atomic.Int64 // bytes published
 	calls atomic.Int64 // of the intake: reads
@@ -74,7 +78,6 @@ type Hub struct {
 	bytes    int64  // in the ring: chunks that are claimed, or kept
 	awaited  int    // chunks in the ring that are claimed by who may block the publisher
 	memory   uint64 // chunks before this number are in memory, or gone
-	judge    judge  // the publisher's own
 	size     int    // of the next chunk's pipe
 	narrow   int    // small runs in a row
 

@@ -24,7 +24,7 @@ type loop struct {
 // first. The last to be served takes the chunk's pipe, if it is nobody else's.
 func (h *Hub) serve(batch []*Viewer, c *chunk) {
 	batch = h.startOthers(batch, c)
-	c.show()
+	h.show(c)
 	if n := min(len(h.loops), len(batch)/leastBatch); n > 1 {
 		h.serveTogether(batch, c, n)
 	} else {
