@@ -51,7 +51,7 @@ func (p Policy) String() string {
 // Limits bound how far behind a viewer may be. The zero Limits are none but the ring's.
 type Limits struct {
 	Bytes int64         // published, and not put on its way to the sink yet; 0 is no limit
-	Time  time.Duration // since the oldest of them was published; 0 is no limit
+	Time  time.Duration // since the oldest of them was published, to a tenth of a second; 0 is no limit
 
 	// Stall is how long a sink may take nothing at all, while there is something for it; 0 is forever, but for
 	// the 10 s that it has after the end. Beyond it the viewer leaves with ErrStalled, whatever its policy.
