@@ -7,8 +7,8 @@ const (
 	ClockWrap = 300 << 33
 )
 
-// Clock returns the PCR that a packet of a transport stream carries, and its PID; ok is false if there is none. A packet
-// is 188 bytes.
+// Clock returns the PCR that a packet of a transport stream carries, and its PID; ok is false if there is none. A
+// packet is 188 bytes.
 func Clock(packet []byte) (ticks int64, pid int, ok bool) {
 	const damaged, adaptation, pcr, least = 0x80, 0x20, 0x10, 7
 	if len(packet) < packetSize || packet[0] != syncByte || packet[1]&damaged != 0 ||

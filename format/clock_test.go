@@ -11,7 +11,8 @@ func withClock(base int64, extension int) []byte {
 	p := make([]byte, format.PacketSize)
 	copy(p, []byte{
 		0x47, 0x01, 0x01, 0x20, 183, 0x10,
-		byte(base >> 25), byte(base >> 17), byte(base >> 9), byte(base >> 1), byte(base<<7) | 0x7e | byte(extension>>8), byte(extension),
+		byte(base >> 25), byte(base >> 17), byte(base >> 9), byte(base >> 1),
+		byte(base<<7) | 0x7e | byte(extension>>8), byte(extension),
 	})
 	return p
 }

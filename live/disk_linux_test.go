@@ -55,8 +55,8 @@ func TestAFullDiskMakesAGap(t *testing.T) {
 	})
 }
 
-// TestADiskThatIsFullAHundredTimes fills a file system of 1 MiB, makes room, and fills it again. Each time the recording
-// has a gap, and goes on; the viewer gets everything.
+// TestADiskThatIsFullAHundredTimes fills a file system of 1 MiB, makes room, and fills it again. Each time the
+// recording has a gap, and goes on; the viewer gets everything.
 func TestADiskThatIsFullAHundredTimes(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("mounting a small file system takes root")
@@ -71,7 +71,9 @@ func TestADiskThatIsFullAHundredTimes(t *testing.T) {
 	piece := strings.Repeat("0123456789abcde\n", 80<<10) // 1.25 MiB
 	for i := range times {
 		s.put("cam", piece)
-		f := s.until("cam", "told of the gap", func(f facts) bool { return f.Recording.GapSince != nil && f.Recording.Gaps == i+1 })
+		f := s.until("cam", "told of the gap", func(f facts) bool {
+			return f.Recording.GapSince != nil && f.Recording.Gaps == i+1
+		})
 		if !strings.Contains(f.Recording.Error, "no space left on device") {
 			t.Fatalf("gap %d is told as %+v", i+1, f.Recording)
 		}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// drainBare is drain where the descriptor is to be had, or else false: who waits there has no buffer, which thousands of
-// waiting viewers would each have on the heap.
+// drainBare is drain where the descriptor is to be had, or else false: who waits there has no buffer, which thousands
+// of waiting viewers would each have on the heap.
 func drainBare(c net.Conn) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {

@@ -126,8 +126,8 @@ func statsOf(h *hub.Hub, viewers int) hub.Stats {
 	return h.Slowest(viewers)
 }
 
-// add counts a hub in. A past hub's recording goes by the name of the present one: it is the same kind of edge, and soon
-// done.
+// add counts a hub in. A past hub's recording goes by the name of the present one: it is the same kind of edge, and
+// soon done.
 func (f *streamFacts) add(s hub.Stats) {
 	f.counters.add(s)
 	f.Ring += s.Ring

@@ -22,8 +22,8 @@ func sum(by map[string]int64) (n int64) {
 	return n
 }
 
-// TestWhoIsSlowIsTold has a viewer that reads nothing beside one that reads everything. While it lasts the API, the page's
-// events and the metrics tell by how much and for how long, and what will become of it.
+// TestWhoIsSlowIsTold has a viewer that reads nothing beside one that reads everything. While it lasts the API, the
+// page's events and the metrics tell by how much and for how long, and what will become of it.
 func TestWhoIsSlowIsTold(t *testing.T) {
 	t.Parallel()
 	backings(t, func(t *testing.T, cfg live.Config) {
@@ -55,7 +55,8 @@ func TestWhoIsSlowIsTold(t *testing.T) {
 			}
 			return f.BytesIn == most && others > most && e.Archived && e.Behind > 0
 		})
-		if f.Slow < 1 || e.Lag < 4<<20 || e.Lag > most || e.Slow < e.Behind/2 || e.Slow <= 0 || e.Policy != "catchup" || e.Stalls == 0 || e.Calls == 0 || sum(e.By) != e.Bytes {
+		if f.Slow < 1 || e.Lag < 4<<20 || e.Lag > most || e.Slow < e.Behind/2 || e.Slow <= 0 || e.Policy != "catchup" ||
+			e.Stalls == 0 || e.Calls == 0 || sum(e.By) != e.Bytes {
 			t.Errorf("told of %d slow sinks, and of this: %+v", f.Slow, e)
 		}
 		if f.Policy != "auto" || sum(f.By) != f.BytesOut || f.Calls < e.Calls {
@@ -75,7 +76,8 @@ func TestWhoIsSlowIsTold(t *testing.T) {
 				t.Errorf("%s is %v, %v; want %v at least", series, v, ok, least)
 			}
 		}
-		if got := s.firstEvent("streams"); !strings.Contains(got, name) || strings.Index(got, name) > strings.LastIndex(got, `"to":"viewer `) {
+		got := s.firstEvent("streams")
+		if !strings.Contains(got, name) || strings.Index(got, name) > strings.LastIndex(got, `"to":"viewer `) {
 			t.Errorf("the page is not told of the slowest first: %s", got)
 		}
 		if got := s.firstEvent("server"); !strings.Contains(got, `"memory_limit_bytes":67108864,"viewers":2,`) {

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock-io/penstock/format"
 )
 
-// Filler is a file that streams show while they have no publisher: over and over, at its own speed, whole units only. It
-// is opened once and may be used by any number of streams at a time, those of its format.
+// Filler is a file that streams show while they have no publisher: over and over, at its own speed, whole units only.
+// It is opened once and may be used by any number of streams at a time, those of its format.
 type Filler struct {
 	file   *os.File
 	format format.Format
@@ -35,8 +35,8 @@ const fillerRun = 32 * format.PacketSize
 var ErrNoRate = errors.New("does not tell how fast it is")
 
 // OpenFiller opens a file of MPEG-TS or of multipart/x-mixed-replace: other formats cannot begin in the middle of a
-// stream. rate is in bytes per second; 0 is as the file tells, which MPEG-TS does by its clock. The file is read once to
-// its end. The caller closes the Filler, after the servers that use it.
+// stream. rate is in bytes per second; 0 is as the file tells, which MPEG-TS does by its clock. The file is read once
+// to its end. The caller closes the Filler, after the servers that use it.
 func OpenFiller(path string, rate int64) (*Filler, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -73,7 +73,8 @@ func (f *Filler) look(rate int64) error {
 	f.format = format.Detect(head[:n], "")
 	scanner := f.format.Scanner()
 	if scanner == nil {
-		return fmt.Errorf("looks like %s, which cannot begin in the middle of a stream: want MPEG-TS or multipart", f.format.ContentType)
+		return fmt.Errorf("looks like %s, which cannot begin in the middle of a stream: want MPEG-TS or multipart",
+			f.format.ContentType)
 	}
 	whole := bufio.NewReaderSize(io.NewSectionReader(f.file, 0, info.Size()), 64<<10)
 	if f.format.Ext == "ts" {

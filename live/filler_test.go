@@ -26,7 +26,8 @@ var fillerParts = func() (parts [3][]byte) {
 // openParts opens a filler of fillerParts, with a beginning and an end that are not shown.
 func openParts(t *testing.T, rate int64) *live.Filler {
 	t.Helper()
-	return openFiller(t, "parts.mjpeg", append(append([]byte("\r\n"), bytes.Join(fillerParts[:], nil)...), "--frame--\r\n"...), rate)
+	content := append([]byte("\r\n"), bytes.Join(fillerParts[:], nil)...)
+	return openFiller(t, "parts.mjpeg", append(content, "--frame--\r\n"...), rate)
 }
 
 func openFiller(t *testing.T, name string, content []byte, rate int64) *live.Filler {
@@ -82,7 +83,9 @@ func TestTheFillerIsShownWhileThereIsNoPublisher(t *testing.T) {
 			t.Errorf("a third publisher: %d %s", status, body)
 		}
 		second.Write(part(1))
-		s.until("cam", "recorded again", func(f facts) bool { return f.Recording.Bytes == f.BytesIn && f.BytesIn > 2*int64(len(part(0))) })
+		s.until("cam", "recorded again", func(f facts) bool {
+			return f.Recording.Bytes == f.BytesIn && f.BytesIn > 2*int64(len(part(0)))
+		})
 		s.stop()
 
 		got := viewer.bytes(t)
@@ -128,7 +131,9 @@ func TestTheFillerIsShownToSomebody(t *testing.T) {
 		w := s.watch("cam")
 		s.until("cam", "shown the filler", func(f facts) bool { return f.Publisher == "filler" })
 		w.conn.Close()
-		s.until("cam", "left alone", func(f facts) bool { return f.State == "waiting" && f.Publisher == "" && f.Viewers == 0 })
+		s.until("cam", "left alone", func(f facts) bool {
+			return f.State == "waiting" && f.Publisher == "" && f.Viewers == 0
+		})
 	}
 	if n := strings.Count(s.log.String(), "filler ended"); n < 2 {
 		t.Errorf("it ended %d times", n)
@@ -149,7 +154,8 @@ func TestAFillerOfAnotherFormatIsNotShown(t *testing.T) {
 	if n := strings.Count(s.log.String(), "of another format"); n > 2 {
 		t.Errorf("it is told %d times", n)
 	}
-	if f := s.until("cam", "published", func(f facts) bool { return f.State == "waiting" }); f.BytesIn != 22 || f.Publisher != "" {
+	f := s.until("cam", "published", func(f facts) bool { return f.State == "waiting" })
+	if f.BytesIn != 22 || f.Publisher != "" {
 		t.Errorf("%d bytes, by %q", f.BytesIn, f.Publisher)
 	}
 }
@@ -219,7 +225,8 @@ func TestAFillerIsAsFastAsItsClockSays(t *testing.T) {
 		size    int
 		takes   time.Duration
 	}{
-		{"clock", clocked(106, 2_700_000), 0, 106 * format.PacketSize, 1010 * time.Millisecond}, // 10 times 100 ms, and behind the last one packet
+		// 10 times 100 ms, and a packet behind the last
+		{"clock", clocked(106, 2_700_000), 0, 106 * format.PacketSize, 1010 * time.Millisecond},
 		{"clock, half a packet", clocked(106, 2_700_000)[:105*format.PacketSize+100], 0, 105 * format.PacketSize, 0},
 		{"rate", clocked(100, 2_700_000), 188_000, 100 * format.PacketSize, 100 * time.Millisecond},
 		{"rate, no clock", clocked(100, 0), 18_800, 100 * format.PacketSize, time.Second},
@@ -247,7 +254,8 @@ func TestABadFillerIsRefused(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if f, err := live.OpenFiller(path, 0); err == nil || !strings.HasPrefix(err.Error(), path+": ") || strings.Contains(err.Error(), "\n") {
+		f, err := live.OpenFiller(path, 0)
+		if err == nil || !strings.HasPrefix(err.Error(), path+": ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, %v", name, f, err)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/penstock-io/penstock/format"
 )
 
-// filling is a filler that is shown to the viewers of one stream: a source that ends, behind a whole unit, when it is told
-// to or when nobody watches.
+// filling is a filler that is shown to the viewers of one stream: a source that ends, behind a whole unit, when it is
+// told to or when nobody watches.
 type filling struct {
 	filler   *Filler
 	audience *atomic.Int64 // viewers
@@ -104,21 +104,24 @@ func (st *stream) fill() {
 	st.fillLocked()
 }
 
-// fillLocked shows the filler, if there is one, nobody publishes and somebody waits. It goes on until either changes, or
-// the grace is over. As any publication it is in the order of those, but no epoch: a publisher that comes stops it, and
-// begins behind it. Precondition: the caller has entered the server.
+// fillLocked shows the filler, if there is one, nobody publishes and somebody waits. It goes on until either changes,
+// or the grace is over. As any publication it is in the order of those, but no epoch: a publisher that comes stops it,
+// and begins behind it. Precondition: the caller has entered the server.
 func (st *stream) fillLocked() {
 	srv := st.srv
 	filler := srv.cfg.Filler
-	if filler == nil || st.state != waiting || st.filling != nil || st.unfit || st.audience.Load() == 0 || srv.stopping.Err() != nil {
+	switch {
+	case filler == nil, st.state != waiting, srv.stopping.Err() != nil:
 		return
-	}
-	if st.format == format.Raw { // maybe nothing has come yet
+	case st.filling != nil, st.unfit, st.audience.Load() == 0:
+		return
+	case st.format == format.Raw: // maybe nothing has come yet
 		return
 	}
 	if st.format.ContentType != filler.format.ContentType {
 		st.unfit = true
-		srv.log.Warn("the filler is not shown: it is of another format", "stream", st.name, "format", st.format.ContentType, "filler", filler.format.ContentType)
+		srv.log.Warn("the filler is not shown: it is of another format", "stream", st.name,
+			"format", st.format.ContentType, "filler", filler.format.ContentType)
 		return
 	}
 	src := newFilling(filler, st.audience)

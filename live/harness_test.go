@@ -261,8 +261,8 @@ func (w *watcher) body() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// watching reads a watcher's body in the background, and hangs up behind it, as clients do: the server need not wait for
-// that.
+// watching reads a watcher's body in the background, and hangs up behind it, as clients do: the server need not wait
+// for that.
 type watching struct {
 	done chan struct{}
 	b    []byte

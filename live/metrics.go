@@ -51,7 +51,7 @@ var (
 	descGap      = desc("stream_recording_gap", "1 while nothing can be written to the recording.", "stream")
 	descGaps     = desc("stream_recording_gaps_total", "Runs of the stream that could not be written.", "stream")
 	descGapBytes = desc("stream_recording_gap_bytes_total", "Bytes in these.", "stream")
-	descDoubt    = desc("stream_recording_doubt_bytes_total", "Bytes written that a failed sync leaves in doubt.", "stream")
+	descDoubt    = desc("stream_recording_doubt_bytes_total", "Bytes written that a failed sync puts in doubt.", "stream")
 	descRecorded = desc("stream_recording_bytes_total", "Bytes written to the recording.", "stream")
 
 	descMemory      = desc("memory_bytes", "Bytes that all streams keep in memory for their viewers.")

@@ -12,8 +12,8 @@ import (
 )
 
 // spareListener turns clients away while this process, or the system, has no descriptors left: they are accepted with
-// the one that was kept for it, told, and closed. Without that they would wait in the kernel's queue for somebody else to
-// leave, and know nothing.
+// the one that was kept for it, told, and closed. Without that they would wait in the kernel's queue for somebody else
+// to leave, and know nothing.
 type spareListener struct {
 	net.Listener
 	answer string // to those; empty: none

@@ -139,7 +139,8 @@ func (st *stream) forget() bool {
 	return st.forgotten
 }
 
-// audienceOf counts the viewers of h, which is the present hub; of a hub that was one a moment ago nobody needs the count.
+// audienceOf counts the viewers of h, which is the present hub; of a hub that was one a moment ago nobody needs the
+// count.
 func (st *stream) audienceOf(h *hub.Hub) *atomic.Int64 {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -157,8 +158,8 @@ func (st *stream) currentFormat() format.Format {
 }
 
 // noteFormat takes f for the stream's format. What a returning publisher's first bytes happen to look like does not
-// replace something that was better known: viewers and the recording go on with that. It returns what the stream's format
-// is then.
+// replace something that was better known: viewers and the recording go on with that. It returns what the stream's
+// format is then.
 func (st *stream) noteFormat(f format.Format) format.Format {
 	st.mu.Lock()
 	defer st.mu.Unlock()

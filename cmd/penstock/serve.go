@@ -55,8 +55,8 @@ func newServe() *cobra.Command {
   look      http://HOST:PORT/                                    who publishes, who watches, which way the bytes go
 
 A publisher that goes away leaves its viewers connected for --grace. Meanwhile they, and the recording, get --filler over
-and over, if there is one: a file of MPEG-TS or multipart pictures, such as the stream itself is. SIGTERM and Ctrl-C finish what is in flight,
-for at most --drain, and exit with 0.
+and over, if there is one: a file of MPEG-TS or multipart pictures, such as the stream itself is. SIGTERM and Ctrl-C
+finish what is in flight, for at most --drain, and exit with 0.
 
 --on-slow says what becomes of a viewer that has fallen --ring behind (or --slow-bytes, --slow-time):
   catchup     it goes on from the recording, and misses nothing; beyond --slow-bytes or --slow-time it is cut
@@ -81,7 +81,7 @@ for at most --drain, and exit with 0.
 	flags.BoolVar(&f.demo, "demo", false, "publish a built-in test card as stream \""+demoStream+"\"")
 	flags.DurationVar(&f.config.Grace, "grace", live.DefaultGrace, "how long viewers wait for a publisher to return")
 	flags.StringVar(&f.filler, "filler", "", "`FILE` that viewers are shown while they wait for a publisher")
-	flags.Var(&f.fillRate, "filler-rate", "`SIZE` of it to show in a second; 0 is as its clock says, if it has one, as MPEG-TS does")
+	flags.Var(&f.fillRate, "filler-rate", "`SIZE` of it to show in a second; 0 is by its clock, which MPEG-TS has")
 	flags.DurationVar(&f.config.Drain, "drain", live.DefaultDrain, "how long a shutdown waits for what is in flight")
 	flags.StringVar(&f.onPublish, "on-publish", "refuse", "a second publisher of a stream: `refuse` it, or let it take the stream over (takeover)")
 	flags.StringVar(&f.onSlow, "on-slow", "auto", "slow viewers: `auto`, catchup, skip, disconnect or block")
