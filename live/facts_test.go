@@ -53,13 +53,14 @@ func TestWhoIsSlowIsTold(t *testing.T) {
 					others = g.Bytes
 				}
 			}
-			return f.BytesIn == most && others > most && e.Archived && e.Behind > 0
+			still := sum(e.By) == e.Bytes && sum(f.By) == f.BytesOut // each is counted in turn while it moves
+			return f.BytesIn == most && others > most && e.Archived && e.Behind > 0 && e.Stalls > 0 && still
 		})
 		if f.Slow < 1 || e.Lag < 4<<20 || e.Lag > most || e.Slow < e.Behind/2 || e.Slow <= 0 || e.Policy != "catchup" ||
-			e.Stalls == 0 || e.Calls == 0 || sum(e.By) != e.Bytes {
+			e.Calls == 0 {
 			t.Errorf("told of %d slow sinks, and of this: %+v", f.Slow, e)
 		}
-		if f.Policy != "auto" || sum(f.By) != f.BytesOut || f.Calls < e.Calls {
+		if f.Policy != "auto" || f.Calls < e.Calls {
 			t.Errorf("told of the stream: %+v", f)
 		}
 		m := s.metrics()
