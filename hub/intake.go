@@ -91,8 +91,9 @@ func (in *intake) scanAndCut(c *chunk) {
 	if end < 0 || len(in.buf)-end >= maxTail {
 		end = len(in.buf)
 	}
-	c.scanned, c.join, c.clean = true, join == 0, cut == 0
-	c.join = c.join || in.mayBeginAt(c, join)
+	c.scanned, c.clean = true, cut == 0
+	early := in.mayBeginAt(c, join) // is told of every run: also of one that begins with a join point
+	c.join = join == 0 || early
 	if c.join {
 		c.header = in.scanner.Header()
 	}

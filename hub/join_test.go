@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bytes"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,3 +88,28 @@ func TestNobodyWaitsForeverForAJoinPoint(t *testing.T) {
 		t.Errorf("where there was one: %q", early)
 	}
 }
+
+// TestJoinPointsThatRunsBeginWithAreJoinPointsLikeAnyOther: a camera that writes a picture at a time has no others, and
+// nobody is to begin within a picture because of that.
+func TestJoinPointsThatRunsBeginWithAreJoinPointsLikeAnyOther(t *testing.T) {
+	_, late := joining(t, hub.Config{FastStart: -1}, 6*time.Second, ofMarks, "#a", "a", "#b", "|b", "b", "b#c", "c")
+	if late != "#b|bbb#cc" {
+		t.Errorf("who comes between them: %q", late)
+	}
+	text := []string{"#a"}
+	for range 5 { // half a minute, within which one comes every 12 s
+		text = append(text, "a", "#a")
+	}
+	joins := 0
+	joining(t, hub.Config{FastStart: -1, Archive: &marked{n: &joins}}, 6*time.Second, ofMarks, text...)
+	if joins != 6 {
+		t.Errorf("%d places to begin at were found in %q", joins, text)
+	}
+}
+
+// marked is an archive that counts join points and has nothing.
+type marked struct{ n *int }
+
+func (m *marked) Mark(int64, time.Time)                             { *m.n++ }
+func (m *marked) Find(time.Time) (off int64, at time.Time, ok bool) { return 0, time.Time{}, false }
+func (m *marked) Open(int64) (*os.File, int64, error)               { return nil, 0, nil }
