@@ -97,3 +97,57 @@ func TestWhoTakesAPartOfASmallPieceGetsTheRest(t *testing.T) {
 		same(t, "late viewer", got.all(t), want)
 	})
 }
+
+// leaving is a scanner of a stream whose runs end within a unit, each by 100 bytes.
+type leaving struct{}
+
+func (leaving) Scan(run []byte) (join, cut, end int) { return 0, 0, max(0, len(run)-100) }
+func (leaving) Header() []byte                       { return nil }
+
+// TestSmallPiecesThatEndWithinAUnitAreCopiedOnce, and not once more into a kernel pipe each.
+func TestSmallPiecesThatEndWithinAUnitAreCopiedOnce(t *testing.T) {
+	src, publisher := tcpPair(t)
+	h := hub.New(hub.Config{})
+	published := make(chan error, 1)
+	go func() {
+		_, err := h.Publish(t.Context(), penstock.SourceOf(src),
+			hub.PublishConfig{Scan: func([]byte) hub.Scanner { return leaving{} }})
+		published <- err
+	}()
+	_, far := attach(t, h, hub.SinkConfig{Name: "viewer"})
+	want := offsets(64 * 1400)
+	got := make([]byte, len(want))
+	at, had := 0, 0
+	publish := func() hub.Edge {
+		t.Helper()
+		if _, err := publisher.Write(want[at : at+1400]); err != nil {
+			t.Fatal(err)
+		}
+		at += 1400
+		if _, err := io.ReadFull(far, got[had:at-100]); err != nil {
+			t.Fatal(err)
+		}
+		had = at - 100
+		return h.Stats().Viewers[0]
+	}
+	if e := publish(); e.Path == penstock.PathPages {
+		t.Skip("kernel pipes are not to be had here: ", e.Why)
+	}
+	var e hub.Edge
+	for at < len(want) {
+		e = publish()
+	}
+	if e.Path != penstock.PathPages || !strings.Contains(e.Why, "small pieces") {
+		t.Errorf("small pieces go by %s: %s", e.Path, e.Why)
+	}
+	publisher.CloseWrite()
+	if err := <-published; err != nil {
+		t.Error(err)
+	}
+	h.End()
+	if _, err := io.ReadFull(far, got[had:]); err != nil {
+		t.Fatal(err)
+	}
+	h.Wait()
+	same(t, "viewer", got, want)
+}

@@ -156,7 +156,7 @@ func (in *intake) piece(like *chunk, from, to int) int {
 		if join {
 			c.header = like.header
 		}
-		c.pipe, c.why = in.h.newPipe(capacityClass(like.pipe))
+		c.pipe, c.why = in.h.newPipeLike(like)
 		if from < len(in.tail) {
 			m, _ := c.pipe.Write(in.tail[from:min(to, len(in.tail))]) // fits into an empty pipe
 			c.n += m
@@ -202,12 +202,12 @@ func (h *Hub) newPipe(size int) (p penstock.Conduit, why string) {
 	return kp, ""
 }
 
-// capacityClass is the size of a kernel pipe that holds what p does.
-func capacityClass(p penstock.Conduit) int {
-	if kp, ok := p.(*penstock.KernelPipe); ok {
-		return kp.Cap()
+// newPipeLike returns an empty pipe for what is in c's: what is in memory stays there.
+func (h *Hub) newPipeLike(c *chunk) (p penstock.Conduit, why string) {
+	if kp, ok := c.pipe.(*penstock.KernelPipe); ok {
+		return h.newPipe(kp.Cap())
 	}
-	return smallChunk
+	return h.arena.NewPipe(0), c.why
 }
 
 // chunkSize is the capacity for the next run's kernel pipe.
