@@ -10,8 +10,15 @@ import (
 // A chunk that is in memory from the start is written to the sinks in step from where it is, one call each, without
 // references and pipes for each of them.
 
-// show makes the views, where the chunk is in memory. Precondition: the caller is the fast loop, whose claim keeps the
-// chunk's pages.
+// atOnce is done: with it Confirm only looks.
+var atOnce = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// show makes the views, where the chunk is in memory and its bytes have arrived. Precondition: the caller is the fast
+// loop, whose claim keeps the chunk's pages; nobody takes its pipe before hide.
 func (h *Hub) show(c *chunk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -20,26 +27,43 @@ func (h *Hub) show(c *chunk) {
 		return
 	}
 	views, bufs := c.viewsOf[:0], h.shown[:0]
-	for left := c.n; left > 0; {
+	left := c.n
+	for left > 0 {
 		b, err := p.Pull(context.Background(), left, penstock.NonBlock)
 		if err != nil {
 			break
 		}
 		bufs = append(bufs, b)
+		if b.Confirm(atOnce) != nil { // on its way, or it never comes: that is for who waits for it
+			break
+		}
 		view, err := b.Map()
 		if err != nil {
 			break
 		}
 		views = append(views, view)
-		if left -= len(view); left == 0 {
-			c.views = views
-		}
+		left -= len(view)
 	}
-	if err := p.Unread(bufs...); err != nil {
-		c.views, c.err = nil, errors.Join(c.err, err) // not expected of a pipe that nobody else writes to
+	err := p.Unread(bufs...)
+	h.shown, c.views = bufs[:len(views)], views
+	if left > 0 || err != nil { // the latter is not expected of a pipe that nobody else writes to
+		c.err = errors.Join(c.err, err)
+		h.hide(c)
 	}
-	clear(bufs)
-	h.shown = bufs
+	clear(bufs[len(views):])
+}
+
+// hide undoes show.
+func (h *Hub) hide(c *chunk) {
+	if c.views == nil {
+		return
+	}
+	for _, b := range h.shown {
+		b.Unmap()
+	}
+	clear(h.shown)
+	clear(c.views)
+	c.views = nil
 }
 
 // offerBytes gives v, which is in step, what its sink takes of c's bytes at once, and tells whether it did: else it is to

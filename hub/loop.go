@@ -21,7 +21,8 @@ type loop struct {
 }
 
 // serve gives c to the viewers in step. Those whose sinks cannot but block go on in goroutines of their own, and start
-// first. The last to be served takes the chunk's pipe, if it is nobody else's.
+// first. The last to be served takes the chunk's pipe, if it is nobody else's
+// and not shown.
 func (h *Hub) serve(batch []*Viewer, c *chunk) {
 	batch = h.startOthers(batch, c)
 	h.show(c)
@@ -30,10 +31,10 @@ func (h *Hub) serve(batch []*Viewer, c *chunk) {
 	} else {
 		l := &h.loops[0]
 		for i, v := range batch {
-			h.offer(l, v, c, i == len(batch)-1 && h.lastClaim(c))
+			h.offer(l, v, c, i == len(batch)-1 && c.views == nil && h.lastClaim(c))
 		}
 	}
-	c.views = nil
+	h.hide(c)
 	h.settleServed(c)
 }
 
