@@ -74,9 +74,6 @@ func TestTheCrowd(t *testing.T) {
 		all.Go(func() { c.watch(random) })
 	}
 	all.Wait()
-	for _, s := range c.streams {
-		s.web.close()
-	}
 	if err := json.NewEncoder(os.Stdout).Encode(c.seen); err != nil {
 		t.Error(err)
 	}

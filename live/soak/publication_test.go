@@ -148,7 +148,6 @@ func (c *connected) reset() { reset(c.conn) }
 type multiplexed struct {
 	*io.PipeWriter
 	cancel context.CancelFunc
-	done   func()      // with the client
 	answer chan string // the status, or an error
 }
 
@@ -163,8 +162,8 @@ func (s *stream) byHTTP2(*rand.Rand) (publication, error) {
 	if s.content == parts {
 		req.Header.Set("Content-Type", partsType)
 	}
-	client, done := s.web.borrow()
-	m := &multiplexed{w, cancel, done, make(chan string, 1)}
+	client := s.web.client()
+	m := &multiplexed{w, cancel, make(chan string, 1)}
 	go func() {
 		answer, err := client.Do(req)
 		if err != nil {
@@ -195,7 +194,6 @@ func (m *multiplexed) finish() error {
 func (m *multiplexed) gone() error { return m.await("409 ") }
 
 func (m *multiplexed) await(status string) error {
-	defer m.done()
 	defer m.cancel()
 	select {
 	case answer := <-m.answer:
@@ -211,5 +209,4 @@ func (m *multiplexed) await(status string) error {
 func (m *multiplexed) reset() {
 	m.cancel()
 	<-m.answer
-	m.done()
 }

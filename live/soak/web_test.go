@@ -81,13 +81,11 @@ type shared struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	client *http.Client
-	done   func()
 }
 
 func (w *web) line() *shared {
 	ctx, cancel := context.WithCancel(context.Background())
-	client, done := w.borrow()
-	return &shared{w, ctx, cancel, client, done}
+	return &shared{w, ctx, cancel, w.client()}
 }
 
 func (s *shared) ask(path string) (*http.Response, error) {
@@ -102,55 +100,31 @@ func (s *shared) ask(path string) (*http.Response, error) {
 	return answer, err
 }
 
-func (s *shared) hangUp(bool) {
-	s.cancel()
-	s.done()
-}
+func (s *shared) hangUp(bool) { s.cancel() }
 
 // web is clients for HTTP/2: each has a connection, and is given up for another one after a while.
 type web struct {
 	tls string
 
 	mu      sync.Mutex
-	present *client
-}
-
-type client struct {
-	http.Client
-	lent, out int // how often, and to how many now
+	present *http.Client
+	lent    int // how often
 }
 
 const perClient = 12 // requests of a connection, in all
 
 func newWeb(d door) *web { return &web{tls: d.TLS} }
 
-// borrow returns a client, and what is to be called once when done with it.
-func (w *web) borrow() (c *http.Client, done func()) {
+// client returns one for the next request. Its connection ends by itself.
+func (w *web) client() *http.Client {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.present == nil || w.present.lent == perClient {
-		w.present = &client{Client: http.Client{Transport: &http.Transport{
-			TLSClientConfig: stranger.Clone(), ForceAttemptHTTP2: true,
+	if w.lent%perClient == 0 {
+		w.present = &http.Client{Transport: &http.Transport{
+			TLSClientConfig: stranger.Clone(), ForceAttemptHTTP2: true, IdleConnTimeout: time.Second,
 			HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: smallBuffer},
-		}}}
+		}}
 	}
-	mine := w.present
-	mine.lent++
-	mine.out++
-	return &mine.Client, sync.OnceFunc(func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if mine.out--; mine.out == 0 && mine != w.present {
-			mine.CloseIdleConnections()
-		}
-	})
-}
-
-// close is for the end, when nobody uses it any more.
-func (w *web) close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.present != nil {
-		w.present.CloseIdleConnections()
-	}
+	w.lent++
+	return w.present
 }
