@@ -108,7 +108,7 @@ func (h *Hub) policeLocked(now int64, full bool) (m measures) {
 			h.applyLocked(v, over, &m)
 		}
 	}
-	if full && h.ring.oldestClaim() == oldest {
+	if c := h.ring.at(oldest); full && c != nil && c.awaited == 0 && h.ring.oldestClaim() == oldest {
 		h.relieveLocked(&m)
 		if h.bytes >= h.boundLocked() {
 			h.cutOldestLocked(oldest, &m)

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"io"
 	"testing"
+	"testing/synctest"
 
 	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
@@ -67,5 +68,44 @@ func TestWhoEndsItsUnitIsNotCutForWhatOthersHold(t *testing.T) {
 		}
 		h.End()
 		h.Wait()
+	})
+}
+
+// TestNobodySkipsForWhatThePublisherWaitsFor has a recording hold the ring's oldest chunk, and a viewer all but that: the
+// publisher waits for the recording, and the viewer gets all.
+func TestNobodySkipsForWhatThePublisherWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const piece, ring = 32 << 10, 1 << 20
+		h := hub.New(hub.Config{NoSplice: true, Ring: ring, FastStart: -1, OnSlow: hub.Skip})
+		disk := &gate{open: make(chan struct{})}
+		if _, err := h.Attach(disk, hub.SinkConfig{MustHave: true}); err != nil {
+			t.Fatal(err)
+		}
+		all := func(int) bool { return true }
+		if _, err := h.Publish(t.Context(), &pieced{2, piece, all}, hub.PublishConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		slow := &gate{open: make(chan struct{})}
+		v, err := h.Attach(slow, hub.SinkConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const pieces = 2 * ring / piece
+		wait := publishing(h, &pieced{pieces, piece, all})
+		synctest.Wait() // the publisher has no room
+		close(slow.open)
+		synctest.Wait() // the viewer has all that there is
+		close(disk.open)
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+		h.End()
+		h.Wait()
+		if err := v.Err(); err != nil || len(slow.bytes()) != pieces*piece {
+			t.Errorf("the viewer got %d bytes, and left with %v", len(slow.bytes()), err)
+		}
+		if n := len(disk.bytes()); n != (2+pieces)*piece {
+			t.Errorf("%d bytes were recorded", n)
+		}
 	})
 }
