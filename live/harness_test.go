@@ -3,7 +3,6 @@ package live_test
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -16,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -298,14 +296,13 @@ func (s *server) recorded(name string) (path string, content []byte) {
 	return files[0], content
 }
 
-// segments returns the files of the stream's recordings in their order, and what they hold, one behind the other.
+// segments returns the files of the stream's recordings in the order of their names, and what they hold, one behind the other.
 func (s *server) segments(name string) (files []string, content []byte) {
 	s.t.Helper()
 	all, err := filepath.Glob(filepath.Join(s.record, name, "*"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
 	for _, path := range all {
 		if filepath.Ext(path) == ".index" {
 			continue

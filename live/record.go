@@ -39,17 +39,14 @@ func openStore(dir string) (*store, error) {
 
 func (s *store) Close() error { return s.root.Close() }
 
-// create makes a new file NAME/<UTC time>.<ext>; one that exists is never touched.
+// create makes a new file NAME/<UTC time>.<ext>; one that exists is never touched. Names sort in the order in which their
+// files were begun: of several within a millisecond the later ones are given the next.
 func (s *store) create(name, ext string, at time.Time) (*os.File, error) {
 	if err := s.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	stamp := at.UTC().Format("20060102T150405Z")
-	for i := 1; ; i++ {
-		base := stamp
-		if i > 1 {
-			base = fmt.Sprintf("%s-%d", stamp, i) // another one began within the second
-		}
+	for ; ; at = at.Add(time.Millisecond) {
+		base := at.UTC().Format("20060102T150405.000Z")
 		f, err := s.root.OpenFile(filepath.Join(name, base+"."+ext), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
