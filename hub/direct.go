@@ -85,7 +85,7 @@ func (h *Hub) offerBytes(l *loop, v *Viewer, c *chunk) bool {
 		v.direct = nil
 		return false
 	case err == nil, errors.Is(err, penstock.ErrWouldBlock):
-		v.tally.stalls.Add(1)
+		v.stall()
 		v.loaded = n
 		h.fallBehind(v, c, false)
 	default:

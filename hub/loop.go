@@ -110,7 +110,6 @@ func (h *Hub) offer(l *loop, v *Viewer, c *chunk, last bool) {
 	}
 	switch {
 	case errors.Is(err, penstock.ErrWouldBlock):
-		v.tally.stalls.Add(1)
 		h.fallBehind(v, c, whole)
 	case err != nil:
 		l.failed, l.causes = append(l.failed, v), append(l.causes, err)

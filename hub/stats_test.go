@@ -54,3 +54,30 @@ func TestCountersAreOfViewersAndOutliveThem(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestAStallIsCountedWhereverItComes has a viewer that reads nothing of what is kept for a fast start: it is behind from
+// the first, in no fast loop.
+func TestAStallIsCountedWhereverItComes(t *testing.T) {
+	backings(t, func(t *testing.T, cfg hub.Config) {
+		cfg.FastStart, cfg.Ring, cfg.OnSlow = 32<<20, 64<<20, hub.Disconnect
+		h := hub.New(cfg)
+		src := penstock.SourceOf(bytes.NewReader(append([]byte("#"), make([]byte, 16<<20)...)))
+		if _, err := h.Publish(t.Context(), src, hub.PublishConfig{Scan: ofMarks}); err != nil {
+			t.Fatal(err)
+		}
+		v, far := attach(t, h, hub.SinkConfig{Name: "viewer"})
+		until(h, func(s hub.Stats) bool { return s.Stalls > 0 })
+		if s := h.Stats(); s.Viewers[0].Stalls == 0 || s.Viewers[0].Lag == 0 {
+			t.Errorf("told of who stalls: %+v", s.Viewers[0])
+		}
+		got := receive(far)
+		h.End()
+		if err := v.Err(); err != nil {
+			t.Error(err)
+		}
+		h.Wait()
+		if n := len(got.all(t)); n != 1+16<<20 {
+			t.Errorf("%d bytes", n)
+		}
+	})
+}

@@ -91,6 +91,7 @@ type Viewer struct {
 	started bool             // what goes in front of the first byte is written
 	landed  bool             // the run being loaded does not follow on the last one
 	joined  bool             // it stands at a join point, or behind one
+	stalled bool             // its sink would block, and has taken nothing since
 	pages   bool             // its sink is written to: it is better served from memory
 	expect  int64            // the offset of the next byte to load, once begun
 	tables  []byte           // what of the stream's own it was sent in front
@@ -254,19 +255,36 @@ func (v *Viewer) advance(flags penstock.Flags) error {
 // stays in the pipe would come to whoever has it next.
 func (v *Viewer) flush(flags penstock.Flags) error {
 	for v.n > 0 {
-		n, err := v.sink.SpliceWrite(v.own, v.step(), flags)
+		try := flags
+		if v.polls && !v.stalled { // first without waiting: so it is known that it has to
+			try |= penstock.NonBlock
+		}
+		n, err := v.sink.SpliceWrite(v.own, v.step(), try)
 		if err == nil && (n <= 0 || n > v.n) {
 			err = fmt.Errorf("hub: a sink says that it took %d bytes of %d: %w", n, v.n, io.ErrShortWrite)
 		}
 		v.gave(max(0, min(n, v.n)))
+		v.stalled = v.stalled && n <= 0
 		if v.records {
 			v.h.archiveGrew()
+		}
+		if errors.Is(err, penstock.ErrWouldBlock) {
+			v.stall()
+			if try != flags {
+				continue
+			}
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// stall counts that the sink would block.
+func (v *Viewer) stall() {
+	v.stalled = true
+	v.tally.stalls.Add(1)
 }
 
 // step is how much the sink is given at a time: all there is, unless that it has taken some of it is the only sign that it
