@@ -27,8 +27,9 @@ const (
 	blockWindow  = 2        // chunks that a publisher runs ahead of the slowest viewer, if that may block it
 )
 
-// patience is how long, after the end of the stream, a viewer that nobody waits for can take nothing at all.
-const patience = 10 * time.Second
+// patience is how long, after the end of the stream, a viewer that nobody waits for can take nothing at all. One that
+// reads slowly lets its window open in steps, of a few hundred KiB.
+const patience = 30 * time.Second
 
 // Errors that viewers leave with, and that Publish and Attach return.
 var (
@@ -162,7 +163,7 @@ func (h *Hub) giveUp(p penstock.Conduit) {
 }
 
 // End says that no publisher will come back: viewers get what the ring and the archive hold and then leave with a nil
-// error. Nobody waits for a viewer any more, so one whose policy is not Block and that takes nothing for 10 seconds
+// error. Nobody waits for a viewer any more, so one whose policy is not Block and that takes nothing for 30 seconds
 // leaves with ErrStalled. A Publish in progress ends with its next run, which nobody gets.
 func (h *Hub) End() {
 	h.mu.Lock()

@@ -54,7 +54,7 @@ type Limits struct {
 	Time  time.Duration // since the oldest of them was published, to a tenth of a second; 0 is no limit
 
 	// Stall is how long a sink may take nothing at all, while there is something for it; 0 is forever, but for
-	// the 10 s that it has after the end. Beyond it the viewer leaves with ErrStalled, whatever its policy.
+	// the 30 s that it has at most after the end. Beyond it the viewer leaves with ErrStalled, whatever its policy.
 	Stall time.Duration
 }
 

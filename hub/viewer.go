@@ -27,7 +27,7 @@ type SinkConfig struct {
 	Ago time.Duration
 
 	// Header is called once, before the first data, for bytes that go into the same pipe in front of it: one write,
-	// one packet where it fits. At most penstock.DefaultPageSize bytes.
+	// one packet where it fits. With what the stream itself wants in front it is at most 32 KiB.
 	Header func() []byte
 
 	// OnSkip is called, by whoever serves the viewer, when it has missed a part of the stream. It must not wait.

@@ -177,6 +177,9 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 			return nil, fmt.Errorf("--%s %v: want no less than 0", d.flag, d.d)
 		}
 	}
+	if err := f.checkRecord(); err != nil {
+		return nil, err
+	}
 	if f.config.MaxViewers < 0 {
 		return nil, fmt.Errorf("--max-viewers %d: want no less than 0", f.config.MaxViewers)
 	}
@@ -186,6 +189,22 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 		return nil, err
 	}
 	return publishers, f.openFiller()
+}
+
+// checkRecord refuses what would say something of a recording where there is none.
+func (f *serveFlags) checkRecord() error {
+	if f.config.Record != "" {
+		return nil
+	}
+	switch {
+	case f.segment > 0:
+		return errors.New("--segment-size: needs --record")
+	case f.config.SegmentTime > 0:
+		return errors.New("--segment-time: needs --record")
+	case f.config.Sync != 0:
+		return errors.New("--fsync: needs --record")
+	}
+	return nil
 }
 
 // openFiller opens --filler, which serve closes.
