@@ -18,8 +18,12 @@ import (
 // slabSize is one huge page of x86 and arm64; the system is advised to back a slab with one.
 const slabSize = MaxPageSize
 
-// maxIdle is how many bytes of slabs a shard keeps that have no page in use; more go back to the system.
-const maxIdle = 8 * slabSize
+// A shard keeps slabs that have no page in use: of as many bytes as its pages in use have, but leastIdle it may keep
+// anyhow, and maxIdle is the most. More go back to the system.
+const (
+	leastIdle = 2 * slabSize
+	maxIdle   = 8 * slabSize
+)
 
 // heapSlabSize is smaller, because a heap that is asked for huge blocks collects garbage for them.
 const heapSlabSize = 64 << 10
@@ -42,14 +46,16 @@ type slab struct {
 	free   *page
 	used   int
 
-	prev, next *slab // in its class's list, while it has free pages
+	prev, next *slab // in its class's list, while it has free pages and others in use; next alone while it is idle
 }
 
 // shard is a page allocator of its own, with its own lock.
 type shard struct {
 	mu      sync.Mutex
-	partial [sizeClasses]*slab // slabs with free pages, the most recently freed into first
-	idle    int                // bytes of slabs without a page in use
+	partial [sizeClasses]*slab // slabs with free pages and others in use, the most recently freed into first
+	idle    *slab              // slabs without a page in use, the most recent first
+	kept    int                // bytes of those
+	busy    int                // bytes of pages in use
 	inUse   atomic.Int64
 
 	heapOnly bool // as if the system had no memory to map
@@ -78,16 +84,15 @@ func (s *shard) get(class int) *page {
 	defer s.mu.Unlock()
 	sl := s.partial[class]
 	if sl == nil {
-		sl = newSlab(s, class)
-		s.idle += len(sl.memory)
+		if sl = s.takeIdleLocked(class); sl == nil {
+			sl = newSlab(s, class)
+		}
 		s.linkLocked(sl)
-	}
-	if sl.used == 0 {
-		s.idle -= len(sl.memory)
 	}
 	pg := sl.free
 	sl.free, pg.next = pg.next, nil
 	sl.used++
+	s.busy += len(pg.data)
 	if sl.free == nil {
 		s.unlinkLocked(sl)
 	}
@@ -107,15 +112,34 @@ func (s *shard) put(pg *page) {
 	}
 	pg.next, sl.free = sl.free, pg
 	sl.used--
+	s.busy -= len(pg.data)
 	if sl.used > 0 {
 		return
 	}
-	if s.idle+len(sl.memory) > maxIdle {
-		s.unlinkLocked(sl)
-		sl.destroy()
-		return
+	s.unlinkLocked(sl)
+	sl.next, s.idle = s.idle, sl
+	s.kept += len(sl.memory)
+	for s.kept > min(maxIdle, max(leastIdle, s.busy)) {
+		s.dropIdleLocked(&s.idle).destroy()
 	}
-	s.idle += len(sl.memory)
+}
+
+// takeIdleLocked takes a slab of the class out of those that are idle; nil is none.
+func (s *shard) takeIdleLocked(class int) *slab {
+	for at := &s.idle; *at != nil; at = &(*at).next {
+		if (*at).class == class {
+			return s.dropIdleLocked(at)
+		}
+	}
+	return nil
+}
+
+// dropIdleLocked takes the slab that a link of the idle ones leads to out of them.
+func (s *shard) dropIdleLocked(at **slab) *slab {
+	sl := *at
+	*at, sl.next = sl.next, nil
+	s.kept -= len(sl.memory)
+	return sl
 }
 
 func (s *shard) linkLocked(sl *slab) {

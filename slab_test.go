@@ -11,10 +11,8 @@ func shardOf(t *testing.T, heap bool) *shard {
 		if n := s.inUse.Load(); n != 0 {
 			t.Errorf("%d pages did not come home", n)
 		}
-		for class := range s.partial {
-			for sl := s.partial[class]; sl != nil; sl = sl.next {
-				sl.destroy()
-			}
+		for s.idle != nil {
+			s.dropIdleLocked(&s.idle).destroy()
 		}
 	})
 	return s
@@ -72,18 +70,35 @@ func TestIdleSlabsGoBackToTheSystem(t *testing.T) {
 		for range 2 * maxIdle / slabSize {
 			pages = append(pages, s.get(class))
 		}
-		if s.idle != 0 {
-			t.Errorf("%d bytes are idle while all are in use", s.idle)
+		held := func() (n int) {
+			for sl := s.idle; sl != nil; sl = sl.next {
+				n += len(sl.memory)
+			}
+			if n != s.kept {
+				t.Errorf("%d bytes are idle, %d are said to be", n, s.kept)
+			}
+			return n
 		}
-		for _, pg := range pages {
+		if n := held(); n != 0 {
+			t.Errorf("%d bytes are idle while all are in use", n)
+		}
+		half := len(pages) / 2
+		for _, pg := range pages[:half] {
 			pg.Release()
 		}
-		kept := 0
-		for sl := s.partial[class]; sl != nil; sl = sl.next {
-			kept += len(sl.memory)
+		if n := held(); n != maxIdle {
+			t.Errorf("%d bytes are kept while half are in use, want %d", n, maxIdle)
 		}
-		if kept != maxIdle || s.idle != kept {
-			t.Errorf("%d bytes kept, %d said to be idle, want %d", kept, s.idle, maxIdle)
+		again := s.get(class)
+		if n := held(); n != maxIdle-slabSize {
+			t.Errorf("%d bytes are kept, one slab of which is in use again", n)
+		}
+		again.Release()
+		for _, pg := range pages[half:] {
+			pg.Release()
+		}
+		if n := held(); n != leastIdle {
+			t.Errorf("%d bytes are kept while none are in use, want %d", n, leastIdle)
 		}
 	})
 }
