@@ -34,7 +34,7 @@ var kinds = []weighted[*kind]{
 	{25, &kind{name: "brief", least: 0, most: time.Second}},
 	{10, &kind{name: "slow", least: 10 * time.Second, most: time.Minute, narrow: true, once: 2 * time.Second, resume: 6 * time.Second}},
 	{5, &kind{name: "stalled", least: 20 * time.Second, most: 50 * time.Second, narrow: true, mayBeCut: true, once: time.Second, resume: time.Hour}},
-	{6, &kind{name: "trickling", least: 10 * time.Second, most: time.Minute, narrow: true, sip: 2 << 10, rest: 200 * time.Millisecond}},
+	{6, &kind{name: "trickling", least: 10 * time.Second, most: time.Minute, narrow: true, sip: 4 << 10, rest: 200 * time.Millisecond}},
 	{12, &kind{name: "past", least: 500 * time.Millisecond, most: 20 * time.Second, past: true}},
 	{3, &kind{name: "slow past", least: 10 * time.Second, most: time.Minute, narrow: true, past: true, once: time.Second, resume: 4 * time.Second}},
 }
