@@ -7,8 +7,8 @@ import "github.com/penstock-io/penstock"
 // bytes, are read into memory, from where the sinks are written to.
 
 const (
-	tinyRun = 8 << 10   // of so few bytes a copy costs less than tee and splice
-	copyRun = 256 << 10 // the most that is copied at once: it stays in the cache
+	tinyRun = 8 << 10 // of so few bytes a copy costs less than tee and splice
+	copyRun = 1 << 20 // the most that is copied at once: less of a backlog at a time costs a third of the rate
 
 	evidence    = 8    // runs that speak for the other way, before it is taken
 	mostPatient = 1024 // runs, at most, before kernel pipes are tried again
