@@ -29,7 +29,8 @@ type carriage struct {
 	sink   stepper // where the source is one, or what was in flight
 
 	hand
-	failed error // met behind bytes that went first
+	failed error   // met behind bytes that went first
+	fallen []error // of the outlets that the transfer has gone on without
 
 	sourceFailed bool // which a sink's failure along with it may hide
 
@@ -46,6 +47,7 @@ type outlet struct {
 
 	err  error  // what it failed with
 	lost []byte // what it lacks of that which has left the source
+	gone bool   // the transfer goes on without it
 }
 
 // open looks at the ends.
@@ -277,6 +279,9 @@ func (c *carriage) deliver() error {
 
 // write gives bytes to an outlet. What a failed one does not take is lost to it.
 func (c *carriage) write(o *outlet, b []byte) {
+	if o.gone {
+		return
+	}
 	done := 0
 	if o.err == nil {
 		if o.edge.known() {
@@ -317,34 +322,59 @@ func (c *carriage) taking(path Path, from string) {
 	}
 }
 
-// failing tells whether an outlet has failed.
+// failing tells whether an outlet has failed just now.
 func (c *carriage) failing() bool {
 	for i := range c.outs {
-		if c.outs[i].err != nil {
+		if o := &c.outs[i]; o.err != nil && !o.gone {
 			return true
 		}
 	}
 	return false
 }
 
-// verdict is the error of the outlets that have failed, each with what is in flight to it.
+// verdict is the error of the outlets that have failed, each with what is in flight to it; nil if the transfer goes on
+// without them.
 func (c *carriage) verdict() error {
 	if !c.failing() {
 		return nil
 	}
-	var errs []error
+	goOn := false // with whom
+	for i := range c.outs {
+		goOn = goOn || c.outs[i].err == nil
+	}
+	goOn = goOn && c.t.goWithout != nil
 	for i := range c.outs {
 		o := &c.outs[i]
-		if o.err == nil {
+		if o.err == nil || o.gone {
 			continue
 		}
-		e := c.opError(SideSink, o.err)
-		if o.index > 0 {
-			e.Err = &OutputError{o.index, e.Err}
-			e.Offset = c.t.teed[o.index-1].Load()
-		}
-		e.InFlight = heapPipe(o.lost)
-		errs = append(errs, e)
+		e := c.outletError(o)
+		c.fallen = append(c.fallen, e)
+		o.gone, o.lost = true, nil
+		goOn = goOn && c.t.goWithout(e)
+	}
+	if goOn && c.t.cause() == nil {
+		return nil
+	}
+	return c.withFallen(nil)
+}
+
+func (c *carriage) outletError(o *outlet) *OpError {
+	e := c.opError(SideSink, o.err)
+	if o.index > 0 {
+		e.Err = &OutputError{o.index, e.Err}
+		e.Offset = c.t.teed[o.index-1].Load()
+	}
+	e.InFlight = heapPipe(o.lost)
+	return e
+}
+
+// withFallen adds to an error, if there is one, those of the outlets that have failed.
+func (c *carriage) withFallen(err error) error {
+	errs := c.fallen
+	c.fallen = nil
+	if err != nil {
+		errs = append(errs, err)
 	}
 	if len(errs) == 1 {
 		return errs[0]

@@ -302,19 +302,25 @@ func (c *carriage) nowBy(p Path) {
 // deliverPipe gives what the pipe holds to every outlet: the last takes the pipe itself, the others a tee of it.
 func (c *carriage) deliverPipe() {
 	last := len(c.outs) - 1
+	for c.outs[last].gone {
+		last-- // one is left, or the transfer would be over
+	}
 	for c.held > 0 {
-		run := c.held
+		run, teed := c.held, false
 		for i := range c.outs[:last] {
 			o := &c.outs[i]
+			if o.gone {
+				continue
+			}
 			m, err := kernel.Tee(c.spare.w.fd, c.pipe.r.fd, run)
 			c.t.called()
-			if err != nil || m < run && i > 0 {
+			if err != nil || m < run && teed {
 				// The spare is empty and has as many slots as the pipe: this cannot be, but for a kernel that
 				// refuses tee.
 				c.withoutTee(i)
 				return
 			}
-			run = m
+			run, teed = m, true
 			c.drain(o, c.spare, run)
 		}
 		c.drain(&c.outs[last], c.pipe, run)

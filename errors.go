@@ -60,6 +60,22 @@ func SideOf(err error) (Side, bool) {
 	return SidePipe, false
 }
 
+// Failures takes the error of a [Copy] or a [CopyBoth] apart: each thing that failed, in the order in which it did. An
+// output is named by an [OutputError] in it, the destination by none.
+func Failures(err error) (ops []*OpError) {
+	switch e := err.(type) {
+	case *OpError:
+		return []*OpError{e}
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			ops = append(ops, Failures(part)...)
+		}
+	case interface{ Unwrap() error }:
+		return Failures(e.Unwrap())
+	}
+	return ops
+}
+
 var (
 	// ErrWouldBlock is what a NonBlock call returns that could move nothing; it is syscall.EAGAIN to errors.Is. The
 	// errors that wrap it name the side.

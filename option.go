@@ -24,9 +24,10 @@ type options struct {
 	stable    bool
 	halfClose bool
 
-	header []byte
-	tees   []io.Writer
-	pool   *Pool
+	header    []byte
+	tees      []io.Writer
+	goWithout func(*OpError) bool // nil: an output's failure ends the transfer
+	pool      *Pool
 
 	bad error // the first option that makes no sense
 }
@@ -121,8 +122,14 @@ func WithHeader(b []byte) Option { return func(o *options) { o.header = b } }
 
 // WithTee delivers the same bytes to further sinks, all in step: the slowest sets the pace. When one fails, each of the
 // others still gets what has left the source, and then the transfer ends with an error that names it by an
-// [OutputError], the first of ws being output 1; what it lacks is in flight.
+// [OutputError], the first of ws being output 1; what it lacks is in flight. See [WithOutputErrors].
 func WithTee(ws ...io.Writer) Option { return func(o *options) { o.tees = append(o.tees, ws...) } }
+
+// WithOutputErrors lets a transfer with several outputs go on without those that fail. f is called for each as it does,
+// with the error that will be told in the end, and its InFlight; from the goroutine of the transfer, which goes on
+// without that output if f returns true and others are left. So an error of the transfer may be one of outputs alone,
+// while the others have everything: [Failures] takes it apart.
+func WithOutputErrors(f func(*OpError) bool) Option { return func(o *options) { o.goWithout = f } }
 
 // WithPool takes kernel pipes from p rather than from the pool that all transfers share.
 func WithPool(p *Pool) Option { return func(o *options) { o.pool = p } }

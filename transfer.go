@@ -94,10 +94,10 @@ func (t *Transfer) move(ctx context.Context) error {
 		return err
 	}
 	defer t.end(release)
-	if err := t.carriage.carry(); err != nil || !t.halfClose {
-		return err
+	if err = t.carriage.carry(); err == nil && t.halfClose {
+		err = t.closeSink()
 	}
-	return t.closeSink()
+	return t.carriage.withFallen(err)
 }
 
 // begin makes everything ready. What it returns is for end.
@@ -164,10 +164,13 @@ func (t *Transfer) end(release func()) {
 	}
 }
 
-// closeSink tells the sink's peer that no more will come.
+// closeSink tells the sink's peer that no more will come, if the transfer has not gone on without it.
 //
 //go:noinline
 func (t *Transfer) closeSink() error {
+	if t.carriage.outs[0].gone {
+		return nil
+	}
 	err := t.carriage.dst.(closeWriter).CloseWrite()
 	if err == nil || errors.Is(err, syscall.ENOTCONN) { // whose peer has gone already
 		return nil
