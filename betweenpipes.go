@@ -9,7 +9,7 @@ import (
 // betweenPipes carries the bytes where an end is a pipe of either backing already, as [Splice] does. Nothing is ever in
 // flight then: what the sink has not taken is still in the source, or in the pipe that is the sink.
 func (c *carriage) betweenPipes() (done bool, err error) {
-	if len(c.outs) > 1 || c.t.noSplice || c.t.stable {
+	if len(c.outs) > 1 || c.queued() || c.t.noSplice || c.t.stable {
 		return false, nil // the pipe is read and written like anything else
 	}
 	src, out := bare(c.src)

@@ -13,12 +13,13 @@ import (
 //
 // Invariant: between two chunks nothing is in hand. So whatever a chunk's delivery leaves is all that can be in flight.
 type carriage struct {
-	t    *Transfer
-	src  io.Reader
-	dst  io.Writer
-	in   edge // of src
-	outs []outlet
-	one  [1]outlet // what outs is in most transfers
+	t     *Transfer
+	src   io.Reader
+	dst   io.Writer
+	in    edge // of src
+	outs  []outlet
+	queue *queue    // what this is the carriage of, instead of src; nil of all others
+	one   [1]outlet // what outs is in most transfers
 
 	ahead  aheadReader     // what a bufio.Reader has read ahead of src, nil if none
 	settle []func(n int64) // tell src's wrappers how much was taken from them
@@ -44,6 +45,7 @@ type outlet struct {
 	index int
 	w     io.Writer
 	edge  edge
+	queue *queue // of its own; nil if it is in step
 
 	err  error  // what it failed with
 	lost []byte // what it lacks of that which has left the source
@@ -74,12 +76,14 @@ func (c *carriage) open(t *Transfer) error {
 		if o.edge.of(o.w); o.edge.datagram {
 			return sinkError(i, errDatagrams)
 		}
-		o.edge.unblock(true)
+		if o.queue = t.queue(i); o.queue == nil {
+			o.edge.unblock(true)
+		}
 	}
 	if _, pipe := bare(c.src); pipe || t.first != nil {
 		c.sink = SinkOf(c.dst).(stepper)
 	}
-	if _, pipe := bare(c.dst); pipe && !c.abandons() {
+	if _, pipe := bare(c.dst); pipe && !c.abandons() && c.queue == nil {
 		c.source = SourceOf(c.src)
 	}
 	return nil
@@ -88,6 +92,7 @@ func (c *carriage) open(t *Transfer) error {
 // close gives everything back.
 func (c *carriage) close() {
 	c.letGo()
+	c.dropQueues()
 	if c.reads != nil {
 		c.reads.stop()
 	}
@@ -112,6 +117,10 @@ func (c *carriage) interrupt() {
 		_ = c.t.first.SetReadDeadline(past) // never fails
 	}
 	for i := range c.outs {
+		if q := c.outs[i].queue; q != nil {
+			q.interrupt(c.t.cause())
+			continue
+		}
 		c.outs[i].edge.interrupt()
 		setWriteDeadline(c.outs[i].w, past)
 	}
@@ -130,6 +139,9 @@ func (c *carriage) resume() {
 		_ = c.t.first.SetReadDeadline(time.Time{})
 	}
 	for i := range c.outs {
+		if c.outs[i].queue != nil {
+			continue // its own transfer does
+		}
 		c.outs[i].edge.resume()
 		setWriteDeadline(c.outs[i].w, time.Time{})
 	}
@@ -140,6 +152,19 @@ func (c *carriage) resume() {
 
 // carry moves everything.
 func (c *carriage) carry() error {
+	switch {
+	case c.queue != nil:
+		return c.relay()
+	case c.queued():
+		c.startQueues()
+		return c.endQueues(c.carryIn())
+	default:
+		return c.carryIn()
+	}
+}
+
+// carryIn moves everything that comes in.
+func (c *carriage) carryIn() error {
 	if len(c.t.header) > 0 || c.t.first != nil || c.ahead != nil {
 		if err := c.carryHeads(); err != nil {
 			return err
@@ -212,10 +237,14 @@ func (c *carriage) took(n int) {
 // take gets up to n bytes into the hand, waiting for the first of them, and io.EOF at the end. An error behind the bytes
 // is in failed.
 func (c *carriage) take(n int) (int, error) {
-	if c.in.known() {
+	switch {
+	case c.queue != nil:
+		return c.takeQueued()
+	case c.in.known():
 		return c.takeDescriptor(n)
+	default:
+		return c.takePlain(n)
 	}
-	return c.takePlain(n)
 }
 
 // takePlain reads a Reader, which may wait as long as it likes.
@@ -279,9 +308,14 @@ func (c *carriage) deliver() error {
 
 // write gives bytes to an outlet. What a failed one does not take is lost to it.
 func (c *carriage) write(o *outlet, b []byte) {
-	if o.gone {
+	switch {
+	case o.gone:
+		return
+	case o.queue != nil:
+		c.enqueue(o, b)
 		return
 	}
+	c.t.face(o.index)
 	done := 0
 	if o.err == nil {
 		if o.edge.known() {
@@ -304,7 +338,7 @@ func (c *carriage) gave(o *outlet, n int, by Path) {
 	if o.index == 0 {
 		c.t.gave(n, by)
 	} else {
-		bump(&c.t.teed[o.index-1], int64(n))
+		bump(&c.t.outputs[o.index].out, int64(n))
 	}
 }
 
@@ -360,12 +394,20 @@ func (c *carriage) verdict() error {
 }
 
 func (c *carriage) outletError(o *outlet) *OpError {
+	c.t.fell(o.index)
 	e := c.opError(SideSink, o.err)
+	if o.queue != nil {
+		var err error
+		if e.InFlight, err = o.queue.leftOver(e.Err, o.lost); err != nil {
+			e.Err = errors.Join(e.Err, err)
+		}
+	} else {
+		e.InFlight = heapPipe(o.lost)
+	}
+	e.Offset = c.t.delivered(o.index)
 	if o.index > 0 {
 		e.Err = &OutputError{o.index, e.Err}
-		e.Offset = c.t.teed[o.index-1].Load()
 	}
-	e.InFlight = heapPipe(o.lost)
 	return e
 }
 
@@ -388,7 +430,7 @@ func (c *carriage) opError(side Side, err error) *OpError {
 	if w := c.t.now.Load(); w != nil {
 		e.Path = w.path
 	}
-	e.Offset = c.t.out.Load()
+	e.Offset = c.t.delivered(0)
 	if side == SideSource {
 		e.Offset = c.t.in.Load()
 	}

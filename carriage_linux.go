@@ -82,16 +82,15 @@ func (c *carriage) inPipe() bool { return c.held > 0 }
 // letGo gives back what is in the hand. Nothing is in it any more.
 func (c *carriage) letGo() {
 	c.letGoBuffer()
-	if c.pipe == nil {
-		return
-	}
-	put := c.pool().putEmpty
+	put := (*Pool).putEmpty
 	if c.stuck || c.held > 0 { // or a sink has panicked
-		put = c.pool().Put
+		put = (*Pool).Put
 	}
-	put(c.pipe)
+	if c.pipe != nil {
+		put(c.pool(), c.pipe)
+	}
 	if c.spare != nil {
-		put(c.spare)
+		put(c.pool(), c.spare)
 	}
 	c.pipe, c.spare, c.held = nil, nil, 0
 }
@@ -227,8 +226,12 @@ func (c *carriage) load() bool {
 		if err != nil {
 			continue
 		}
-		if len(c.outs) > 1 {
+		if len(c.outs) > 1 && (c.spare == nil || c.spare.Cap() != size) {
+			if c.spare != nil {
+				c.pool().putEmpty(c.spare)
+			}
 			if c.spare, err = c.pool().Get(size); err != nil {
+				c.spare = nil
 				c.pool().Put(p)
 				continue
 			}
@@ -345,6 +348,11 @@ func (c *carriage) withoutTee(i int) {
 // drain gives n bytes of a pipe to an outlet. Afterwards they are not in the pipe any more: what a failed outlet did not
 // take is lost to it.
 func (c *carriage) drain(o *outlet, p *KernelPipe, n int) {
+	if o.queue != nil {
+		c.enqueuePipe(o, p, n)
+		return
+	}
+	c.t.face(o.index)
 	done := 0
 	if o.err == nil && o.edge.known() && o.edge.refused == "" {
 		done = c.give(o, p, n)
@@ -423,11 +431,13 @@ func (c *carriage) readAll(p *KernelPipe, n int) ([]byte, error) {
 		done += m
 		if err != nil || m == 0 {
 			c.stuck = true
-			return b[:done], fmt.Errorf("what was in flight cannot be read: %w", err)
+			return b[:done], errLostInPipe(err)
 		}
 	}
 	return b, nil
 }
+
+func errLostInPipe(err error) error { return fmt.Errorf("what was in flight cannot be read: %w", err) }
 
 // writeDescriptor writes to a descriptor by write(2): os.File's own Write kills the process where the reader of its
 // stdout has gone.

@@ -14,9 +14,13 @@ import (
 // what was in flight to it is told.
 func TestATransferGoesOnWithoutTheOutputsThatFail(t *testing.T) {
 	data := bytes.Repeat(pattern(64<<10), 16)
+	turn := 0
 	for _, from := range origins() {
 		for _, by := range manners(t) {
 			for fails := range 3 {
+				if turn++; !exhaustive && turn%4 > 0 {
+					continue
+				}
 				t.Run(fmt.Sprintf("%s, %s, output %d", from.name, by.name, fails), func(t *testing.T) {
 					var o outputs
 					for i := range 3 {

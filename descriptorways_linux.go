@@ -20,7 +20,7 @@ const fileChunk = 4 << 20
 // byDescriptor takes such a way if there is one, and tells whether that carried everything. It is given up only before
 // it has moved anything.
 func (c *carriage) byDescriptor() (done bool, err error) {
-	if len(c.outs) > 1 || c.t.noSplice || !c.outs[0].edge.known() {
+	if len(c.outs) > 1 || c.queued() || c.t.noSplice || !c.outs[0].edge.known() {
 		return false, nil
 	}
 	in, out := &c.in, &c.outs[0].edge
@@ -209,7 +209,7 @@ var (
 // comes before byDescriptor.
 func (c *carriage) corks() bool {
 	out := &c.outs[0].edge
-	if len(c.outs) > 1 || !out.isSocket() || c.t.noSplice || c.t.stable {
+	if len(c.outs) > 1 || c.queued() || !out.isSocket() || c.t.noSplice || c.t.stable {
 		return false
 	}
 	if f := (fileRange{}); c.window(&f) {

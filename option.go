@@ -26,6 +26,7 @@ type options struct {
 
 	header    []byte
 	tees      []io.Writer
+	queues    map[int]Queue       // by output
 	goWithout func(*OpError) bool // nil: an output's failure ends the transfer
 	pool      *Pool
 

@@ -12,6 +12,8 @@ type Report struct {
 	Delivered int64   // bytes that the sink has taken; what is missing to Consumed is in flight
 	Tees      []int64 // bytes that each further sink has taken, in the order of [WithTee]
 
+	Outputs []OutputReport // the destination, and then the further sinks; nil if there is but the one, in step
+
 	Path Path   // the way taken, the last one if there were several
 	Why  string // in words, what it leads through, or why it is no faster one
 
@@ -24,9 +26,25 @@ type Report struct {
 	Waiting Side          // of a transfer that runs, the side it waits for; SidePipe if for none
 	Since   time.Duration // and how long it has done so
 
+	Output int // which sink it waits for, if it is for one: as in Outputs
+
 	Elapsed time.Duration // from the beginning to the end, or to now
 
 	by [len(pathIndex)]int64
+}
+
+// OutputReport tells how far one output of a transfer is.
+type OutputReport struct {
+	Delivered int64 // bytes that it has taken
+	Queued    int64 // bytes in its queue, if it has one
+	Skipped   int64 // bytes that its queue had no room for
+	Failed    bool  // the transfer goes on without it
+
+	Path Path   // the way that bytes go to it
+	Why  string // in words
+
+	Stalled time.Duration // how long it had no room for what there was
+	Since   time.Duration // how long it has had none; 0 if it has some
 }
 
 // By returns how many of the delivered bytes went that way.
@@ -96,6 +114,51 @@ type meter struct {
 	stalled [SideSink + 1]atomic.Int64 // nanoseconds by side, without the wait in progress
 	since   atomic.Int64               // when the wait in progress began, by clock; 0 for none
 	side    atomic.Uint32              // what is waited for
+
+	outputs []outputMeter // of several, or with queues; nil if there is but one, in step
+	facing  atomic.Int32  // the output that gets something now
+}
+
+// outputMeter counts what one output of several has got.
+type outputMeter struct {
+	out     atomic.Int64 // not of the first, and not of one with a queue
+	stalled atomic.Int64 // nanoseconds, without the wait in progress; not of one with a queue
+	fallen  atomic.Bool  // the transfer goes on without it
+	queue   *queue       // nil if it is in step
+}
+
+// delivered returns how many bytes an output has taken.
+func (m *meter) delivered(output int) int64 {
+	if m.outputs != nil {
+		if o := &m.outputs[output]; o.queue != nil {
+			return o.queue.own.out.Load()
+		} else if output > 0 {
+			return o.out.Load()
+		}
+	}
+	return m.out.Load()
+}
+
+// queue returns an output's queue, nil if it is in step.
+func (m *meter) queue(output int) *queue {
+	if m.outputs == nil {
+		return nil
+	}
+	return m.outputs[output].queue
+}
+
+// face says which output gets something now.
+func (m *meter) face(output int) {
+	if m.outputs != nil {
+		m.facing.Store(int32(output))
+	}
+}
+
+// fell notes that an output has failed.
+func (m *meter) fell(output int) {
+	if m.outputs != nil {
+		m.outputs[output].fallen.Store(true)
+	}
 }
 
 var epoch = time.Now()
@@ -130,7 +193,11 @@ func (m *meter) going() {
 		return
 	}
 	m.since.Store(0)
-	bump(&m.stalled[m.side.Load()], clock()-since)
+	took, side := clock()-since, m.side.Load()
+	bump(&m.stalled[side], took)
+	if m.outputs != nil && Side(side) == SideSink {
+		bump(&m.outputs[m.facing.Load()].stalled, took)
+	}
 }
 
 func (m *meter) end() {
@@ -140,10 +207,14 @@ func (m *meter) end() {
 
 // report is a snapshot, from any goroutine, into a zero Report.
 func (m *meter) report(r *Report) {
-	for i := range r.by { // in the order opposite to that of counting: no part is more than its whole
-		r.by[i] = m.by[i].Load()
+	by := &m.by
+	if q := m.queue(0); q != nil {
+		by = &q.own.by
 	}
-	r.Delivered = m.out.Load()
+	for i := range r.by { // in the order opposite to that of counting: no part is more than its whole
+		r.by[i] = by[i].Load()
+	}
+	r.Delivered = m.delivered(0)
 	r.Consumed = m.in.Load()
 	r.Calls = m.calls.Load()
 	if w := m.now.Load(); w != nil {
@@ -165,8 +236,37 @@ func (m *meter) report(r *Report) {
 		r.Waiting = Side(m.side.Load())
 		r.Since = time.Duration(max(now-since, 1))
 		stalled[r.Waiting] += int64(r.Since)
+		if r.Waiting == SideSink {
+			r.Output = int(m.facing.Load())
+		}
+	}
+	for i := range m.outputs {
+		r.Outputs = append(r.Outputs, m.outputs[i].report(r, i))
 	}
 	r.SourceStalled = time.Duration(stalled[SideSource])
 	r.SinkStalled = time.Duration(stalled[SideSink])
 	r.Limited = time.Duration(stalled[sideLimit])
+}
+
+// report tells of one output of a transfer that r is the report of, but for its outputs.
+func (o *outputMeter) report(r *Report, output int) OutputReport {
+	t := OutputReport{Failed: o.fallen.Load()}
+	if o.queue != nil {
+		own := o.queue.own.Report()
+		t.Queued, t.Skipped = o.queue.held()
+		t.Delivered, t.Path, t.Why, t.Stalled = own.Delivered, own.Path, own.Why, own.SinkStalled
+		if own.Waiting == SideSink {
+			t.Since = own.Since
+		}
+		return t
+	}
+	t.Path, t.Why, t.Stalled = r.Path, r.Why, time.Duration(o.stalled.Load())
+	if t.Delivered = r.Delivered; output > 0 {
+		t.Delivered = r.Tees[output-1]
+	}
+	if r.Waiting == SideSink && r.Output == output {
+		t.Since = r.Since
+		t.Stalled += r.Since
+	}
+	return t
 }

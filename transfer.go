@@ -23,9 +23,8 @@ type Transfer struct {
 	src     io.Reader   // as it was given
 	claimed atomic.Bool // Run has been called
 
-	first         *Pipe          // of a Resume: what was in flight
-	teed          []atomic.Int64 // bytes that each further sink has taken
-	interruptible bool           // something may stop it before its end
+	first         *Pipe // of a Resume: what was in flight
+	interruptible bool  // something may stop it before its end
 
 	stopped atomic.Pointer[error] // why it was interrupted
 	stuckAt atomic.Uint32         // the side that it waited for then; SidePipe for none
@@ -48,8 +47,13 @@ func NewTransfer(dst io.Writer, src io.Reader, opts ...Option) *Transfer {
 		}
 	}
 	t.rate.Store(t.bytesPerSecond)
-	if len(t.tees) > 0 {
-		t.teed = make([]atomic.Int64, len(t.tees))
+	if len(t.tees) > 0 || len(t.queues) > 0 {
+		t.outputs = make([]outputMeter, 1+len(t.tees))
+		for i := range t.outputs {
+			if q, ok := t.queues[i]; ok {
+				t.outputs[i].queue = newQueue(q, t.sink(i), &t.options)
+			}
+		}
 	}
 	return t
 }
@@ -65,11 +69,11 @@ func (t *Transfer) Report() (r Report) {
 //go:noinline
 func (t *Transfer) tell(r *Report) {
 	var tees []int64
-	for i := range t.teed {
-		tees = append(tees, t.teed[i].Load())
+	for i := range t.tees {
+		tees = append(tees, t.delivered(i+1))
 	}
-	t.meter.report(r) // after them, as they are never more than was consumed
 	r.Tees = tees
+	t.meter.report(r) // after them, as they are never more than was consumed
 }
 
 // SetRate changes the rate limit, in bytes per second; 0 lifts it. It may be called at any time, from any goroutine.
@@ -186,8 +190,13 @@ func (t *Transfer) check() error {
 		return opErr("copy", SidePipe, "", t.bad)
 	case c.src == nil:
 		return opErr("copy", SideSource, "", fmt.Errorf("no source: %w", syscall.EINVAL))
-	case t.first != nil && len(t.tees) > 0:
-		return opErr("copy", SideSink, "", fmt.Errorf("a Resume has one sink: %w", syscall.EINVAL))
+	case t.first != nil && (len(t.tees) > 0 || len(t.queues) > 0):
+		return opErr("copy", SideSink, "", fmt.Errorf("a Resume has one sink, in step: %w", syscall.EINVAL))
+	}
+	for i := range t.queues {
+		if i > len(t.tees) {
+			return opErr("copy", SideSink, "", fmt.Errorf("a queue of output %d, which there is not: %w", i, syscall.EINVAL))
+		}
 	}
 	for i := range 1 + len(t.tees) {
 		w := t.sink(i)
@@ -328,9 +337,9 @@ func (t *Transfer) because(err error) error {
 func (t *Transfer) idleFor() func() bool {
 	var last, quiet int64 = -1, 0
 	return func() bool {
-		moved := t.in.Load() + t.out.Load()
-		for i := range t.teed {
-			moved += t.teed[i].Load()
+		moved := t.in.Load()
+		for i := range 1 + len(t.tees) {
+			moved += t.delivered(i)
 		}
 		moved -= t.queued()
 		if moved != last || (t.since.Load() != 0 && Side(t.side.Load()) == sideLimit) {

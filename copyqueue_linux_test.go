@@ -1,0 +1,207 @@
+package penstock_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/penstock-io/penstock"
+)
+
+// queuedManners are the manners of a transfer whose outputs have queues: the smallest, one that is smaller than a pipe,
+// and one that everything fits into.
+func queuedManners(t *testing.T) (all []manner) {
+	for _, by := range manners(t) {
+		for _, size := range []int64{1, 100_000, 8 << 20} {
+			all = append(all, manner{fmt.Sprintf("%s, queues of %d", by.name, size), append(by.opts[:len(by.opts):len(by.opts)],
+				penstock.WithQueue(0, penstock.Queue{Size: size}),
+				penstock.WithQueue(2, penstock.Queue{Size: size, Start: size / 2, Refill: size / 3}))})
+		}
+	}
+	return all
+}
+
+// TestAQueuedOutputGetsEverything, beside one in step, whatever it is.
+func TestAQueuedOutputGetsEverything(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 20)
+	kinds, turn := termini(), 0
+	for _, from := range origins() {
+		for _, by := range queuedManners(t) {
+			if turn += 3; !exhaustive && turn/3%4 > 0 {
+				continue
+			}
+			t.Run(from.name+", "+by.name, func(t *testing.T) {
+				var o outputs
+				for i := range 3 {
+					o.add(opened(t, kinds[(turn+i)%len(kinds)]))
+				}
+				rep, err := o.transfer(from.open(t, data), by.opts...).Run(background)
+				if err != nil || rep.Consumed != int64(len(data)) || rep.Delivered != rep.Consumed {
+					t.Fatal(rep, err)
+				}
+				accountedEach(t, data, rep, o, nil)
+				for i, out := range rep.Outputs {
+					if out.Delivered != rep.Consumed || out.Queued+out.Skipped != 0 || out.Failed || out.Path == "" {
+						t.Errorf("output %d: %+v", i, out)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestASingleOutputMayHaveAQueue, and gets what is in it when the source fails.
+func TestASingleOutputMayHaveAQueue(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 20)
+	for _, by := range manners(t) {
+		t.Run(by.name, func(t *testing.T) {
+			w, got := drained(t, "tcp")
+			src := io.MultiReader(bytes.NewReader(data), &failing{errTest})
+			rep, err := penstock.Copy(background, w, src, append(by.opts, penstock.WithQueue(0, penstock.Queue{Size: 4 << 20}))...)
+			failedAt(t, err, penstock.SideSource, int64(len(data)), errTest)
+			if !bytes.Equal(got(), data) || rep.Delivered != int64(len(data)) {
+				t.Errorf("%v", rep)
+			}
+		})
+	}
+}
+
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestAFailingOutputTellsWhatWasInItsQueue: all of it is in flight.
+func TestAFailingOutputTellsWhatWasInItsQueue(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 40)
+	turn := 0
+	for _, from := range origins() {
+		for _, by := range manners(t) {
+			for _, goOn := range []bool{true, false} {
+				if turn++; !exhaustive && turn%3 > 0 {
+					continue
+				}
+				t.Run(fmt.Sprint(from.name, by.name, goOn), func(t *testing.T) {
+					var o outputs
+					o.add(drained(t, "tcp"))
+					broken := &stubborn{takes: 150_001}
+					o.add(broken, nil)
+					src := from.open(t, data)
+					opts := append(by.opts, penstock.WithQueue(1, penstock.Queue{Size: 1 << 20, Start: 800_000}),
+						penstock.WithOutputErrors(func(*penstock.OpError) bool { return goOn }))
+					rep, err := o.transfer(src, opts...).Run(background)
+					rest, rerr := io.ReadAll(src)
+					if rerr != nil || !bytes.Equal(rest, data[rep.Consumed:]) {
+						t.Errorf("%d bytes are left of %d, %v", len(rest), len(data)-int(rep.Consumed), rerr)
+					}
+					op := failedAt(t, err, penstock.SideSink, 150_001, errTest)
+					b := inFlightOf(t, op)
+					if !bytes.HasPrefix(data[150_001:], b) || len(b) < 800_000-150_001 {
+						t.Errorf("%d in flight, or others", len(b))
+					}
+					if got := o.got[0](); !bytes.Equal(got, data[:rep.Consumed]) || goOn && rep.Consumed != int64(len(data)) {
+						t.Errorf("the other got %d of %d", len(got), rep.Consumed)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestASlowOutputIsSkippedOrFails where that is its queue's policy, and holds nobody up.
+func TestASlowOutputIsSkippedOrFails(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 60)
+	turn := 0
+	for _, from := range origins() {
+		for _, by := range manners(t) {
+			for _, full := range []penstock.FullQueue{penstock.QueueSkips, penstock.QueueFails} {
+				if turn++; !exhaustive && turn%3 > 0 {
+					continue
+				}
+				t.Run(fmt.Sprint(from.name, by.name, full), func(t *testing.T) {
+					var o outputs
+					o.add(drained(t, "unix"))
+					slow := &gate{opened: make(chan struct{})}
+					o.add(slow, nil)
+					opts := append(by.opts, penstock.WithQueue(1, penstock.Queue{Size: 1 << 20, Full: full}),
+						penstock.WithOutputErrors(func(op *penstock.OpError) bool { return true }),
+						penstock.WithProgress(10*time.Millisecond, slow.openOnce(len(data))))
+					rep, err := o.transfer(from.open(t, data), opts...).Run(background)
+					out := rep.Outputs[1]
+					if !bytes.Equal(o.got[0](), data) {
+						t.Errorf("the other lacks something: %v", rep)
+					}
+					if full == penstock.QueueSkips {
+						if err != nil || out.Skipped == 0 || out.Delivered+out.Skipped != int64(len(data)) || int64(slow.Len()) != out.Delivered {
+							t.Errorf("%v: %+v, took %d", err, out, slow.Len())
+						}
+						return
+					}
+					op := failedAt(t, err, penstock.SideSink, out.Delivered, penstock.ErrQueueFull)
+					if b := inFlightOf(t, op); !out.Failed || len(b) == 0 || !bytes.HasPrefix(data, append(slow.Bytes(), b...)) {
+						t.Errorf("%+v: %d in flight, or others", out, len(b))
+					}
+				})
+			}
+		}
+	}
+}
+
+// gate is a sink that takes nothing before it is opened.
+type gate struct {
+	bytes.Buffer
+	opened chan struct{}
+}
+
+func (g *gate) Write(b []byte) (int, error) {
+	<-g.opened
+	return g.Buffer.Write(b)
+}
+
+// openOnce opens the gate when the other output has everything, or this one has failed.
+func (g *gate) openOnce(all int) func(penstock.Report) {
+	isOpen := false
+	return func(r penstock.Report) {
+		if !isOpen && (int(r.Delivered) == all || r.Outputs[1].Failed) {
+			isOpen = true
+			close(g.opened)
+		}
+	}
+}
+
+// TestACancelledQueueLosesNothing: what is in it is in flight.
+func TestACancelledQueueLosesNothing(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 40)
+	for _, from := range origins() {
+		for _, by := range manners(t) {
+			t.Run(from.name+", "+by.name, func(t *testing.T) {
+				near, far := socket(t, "tcp")
+				squeeze(t, near, far)
+				var o outputs
+				o.add(near, standsStill(t, far, 0, func() { near.Close() }))
+				src := from.open(t, data)
+				ctx, cancel := context.WithCancelCause(background)
+				tr := o.transfer(src, append(by.opts, penstock.WithQueue(0, penstock.Queue{Size: 300_000}))...)
+				over := make(chan struct{})
+				go func() {
+					defer close(over)
+					stalled(t, tr, penstock.SideSink)
+					cancel(errGone)
+				}()
+				rep, err := tr.Run(ctx)
+				<-over
+				if !errors.Is(err, errGone) {
+					t.Fatal(err)
+				}
+				accountedEach(t, data, rep, o, byOutput(t, err))
+				rest, rerr := io.ReadAll(src)
+				if rerr != nil || !bytes.Equal(rest, data[rep.Consumed:]) {
+					t.Errorf("%d bytes are left of %d, %v", len(rest), len(data)-int(rep.Consumed), rerr)
+				}
+			})
+		}
+	}
+}

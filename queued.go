@@ -1,0 +1,152 @@
+package penstock
+
+import (
+	"context"
+	"errors"
+)
+
+// The two ends of an output's queue: the carriage that puts chunks in, and the one that takes them out.
+
+// queued tells whether an output has a queue.
+func (c *carriage) queued() bool { return len(c.t.queues) > 0 }
+
+// startQueues lets the queues' own transfers run.
+func (c *carriage) startQueues() {
+	for i := range c.outs {
+		if q := c.outs[i].queue; q != nil {
+			go q.run()
+		}
+	}
+}
+
+// dropQueues is for a transfer that has panicked: else its queues have ended.
+func (c *carriage) dropQueues() {
+	for i := range c.outs {
+		if q := c.outs[i].queue; q != nil && !q.over() {
+			q.interrupt(errAbandoned)
+		}
+	}
+}
+
+var errAbandoned = errors.New("the transfer was abandoned")
+
+// endQueues waits until the outputs have had what is in their queues, and adds to err what failed with that.
+func (c *carriage) endQueues(err error) error {
+	for i := range c.outs {
+		o := &c.outs[i]
+		if o.queue == nil || o.gone {
+			continue
+		}
+		c.t.face(o.index)
+		c.t.wait(SideSink)
+		if qerr := o.queue.end(); o.err == nil {
+			o.err = qerr
+		}
+		c.t.going()
+	}
+	v := c.verdict()
+	switch {
+	case v == nil:
+		return err
+	case err == nil:
+		return v
+	default:
+		return errors.Join(v, err)
+	}
+}
+
+// enqueue puts a copy of b into an output's queue, or what is in the hand itself if no other output wants it.
+func (c *carriage) enqueue(o *outlet, b []byte) {
+	for len(b) > 0 {
+		piece := b[:min(len(b), largeBuffer)]
+		room, err := c.room(o, len(piece))
+		if err != nil {
+			o.err = err
+			o.lost = append(o.lost, b...)
+			return
+		}
+		if room {
+			o.queue.put(c.boxed(piece))
+		}
+		b = b[len(piece):]
+	}
+}
+
+// room waits for room in an output's queue, and tells whether there is some: else n bytes are to be skipped.
+func (c *carriage) room(o *outlet, n int) (bool, error) {
+	if o.err != nil {
+		return false, o.err
+	}
+	c.t.face(o.index)
+	room, err := o.queue.await(int64(n), func() { c.t.wait(SideSink) })
+	c.t.going()
+	return room, err
+}
+
+// boxed makes a parcel of b.
+func (c *carriage) boxed(b []byte) parcel {
+	if len(c.outs) == 1 && len(b) == len(c.bytes) && 2*len(b) >= cap(c.bytes) {
+		p := parcel{buf: c.buf, bytes: c.bytes}
+		c.buf, c.bytes = nil, nil
+		return p
+	}
+	h := hand{roomy: len(b) > smallBuffer}
+	space := h.space()
+	return parcel{buf: h.buf, bytes: append(space[:0], b...)}
+}
+
+// takeQueued gets a chunk that is in the queue into the hand.
+func (c *carriage) takeQueued() (int, error) {
+	c.letGo()
+	c.t.wait(SideSource)
+	p, err := c.queue.next()
+	c.t.going()
+	if err != nil {
+		return 0, err
+	}
+	c.accept(&p)
+	return int(p.len()), nil
+}
+
+// leftOver is what an output with a queue lacks, in a pipe: what is in flight of the queue's transfer, what is in the
+// queue, and rest. The transfer is over, or ends.
+func (q *queue) leftOver(cause error, rest []byte) (*Pipe, error) {
+	q.own.stop(cause)
+	err := q.end()
+	var parts [][]byte
+	var errs []error
+	if p := inFlightOf(err); p != nil {
+		b := make([]byte, p.Len())
+		n, _ := p.PeekInto(b) // it is a heap pipe: all of it
+		parts = append(parts, b[:n])
+	}
+	for _, p := range q.empty() {
+		b, err := p.read()
+		parts, errs = append(parts, b), append(errs, err)
+	}
+	parts = append(parts, rest)
+	return heapPipes(parts), errors.Join(errs...)
+}
+
+// heapPipes is heapPipe of several pieces.
+func heapPipes(parts [][]byte) *Pipe {
+	n := 0
+	for _, b := range parts {
+		if len(b) > 0 {
+			parts[n] = b
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	p := NewPipe(n)
+	for _, b := range parts[:n] {
+		err := p.Push(context.Background(), Buffer{page: loosePage(b), length: uint32(len(b))}, NonBlock)
+		if err != nil {
+			panic("penstock: a pipe with a free slot refuses a buffer: " + err.Error())
+		}
+	}
+	_ = p.CloseWrite() // never fails
+	return p
+}
