@@ -142,6 +142,9 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 		if err != nil {
 			return nil, fmt.Errorf("--stream %s: %w", name, err)
 		}
+		if err := checkPublisher(a); err != nil {
+			return nil, fmt.Errorf("--stream %s: %w", name, err)
+		}
 		publishers = append(publishers, publisher{name, a})
 		names[name] = true
 	}
@@ -189,6 +192,17 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 		return nil, err
 	}
 	return publishers, f.openFiller()
+}
+
+// checkPublisher refuses what is no place for publishers to connect to.
+func checkPublisher(a address.Address) error {
+	if a.Scheme != address.TCPListen {
+		return &address.Error{Address: a.String(), Part: fmt.Sprintf("scheme %q", string(a.Scheme)), Err: errors.New("want tcp-listen")}
+	}
+	if bare := (address.Address{Scheme: a.Scheme, HostPort: a.HostPort}); a.String() != bare.String() {
+		return &address.Error{Address: a.String(), Part: "options", Err: errors.New("want none")}
+	}
+	return nil
 }
 
 // checkRecord refuses what would say something of a recording where there is none.

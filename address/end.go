@@ -1,0 +1,129 @@
+package address
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+)
+
+// End is an address that has been opened. Whoever opened it calls Finish when all has been moved, and else Close.
+type End struct {
+	Address Address
+	Peer    string    // who is at the other end, as package net writes it; empty if that is nobody
+	Reader  io.Reader // of a source, and of both
+	Writer  io.Writer // of a destination, and of both
+
+	Size   int64 // bytes that a source will give from where it stands; -1 if that is not known
+	Offset int64 // of a resumed file: how much was there
+	Skip   int64 // of a source that could not begin at Config.Offset: how many bytes are still to be dropped
+
+	ending ending
+	mu     sync.Mutex
+	over   bool
+}
+
+// ending is how one kind of end is ended. Each of finish and giveUp is called once at most, and one of them only.
+type ending interface {
+	finish(ctx context.Context) error
+	giveUp() error // an error is why the end is of no use any more, if that is known
+	closeWrite() error
+}
+
+// Finish ends it after all has been moved, and returns when what was written is safe from being cut off, or ctx is done.
+//
+//   - A connection that was written to is told the end. What its peer still says is read, and dropped, until the peer
+//     has closed, or has everything in its kernel and has not closed for two seconds: closing with something unread would be
+//     a reset, which may destroy what the peer has not read yet. A peer that resets meanwhile has not read it all; that is
+//     an error.
+//   - A command is waited for, and its status, if not zero, is an error. Of a source that was not read to its end, a
+//     command that dies of having nowhere to write to is no error.
+//   - An upload's answer is waited for, and an error if it is not 2xx.
+//   - A file with the option sync is on the disk.
+//
+// It closes what it was given as "-" or fd:N, too, but for standard input and standard error. Its error is an *Error.
+// After Close it does nothing. It may be called from any goroutine.
+func (e *End) Finish(ctx context.Context) error {
+	if !e.begin() {
+		return nil
+	}
+	return e.Address.failed(e.ending.finish(ctx))
+}
+
+// Close gives it up in the middle: a peer is reset rather than told a false end, a command gets SIGTERM, and after two
+// seconds SIGKILL, an upload is cut. A file keeps what it has. Its error, an *Error, is what the other end has said of why
+// it is of no use any more: a command's status, a server's answer. After Finish it does nothing. It may be called from
+// any goroutine.
+func (e *End) Close() error {
+	if !e.begin() {
+		return nil
+	}
+	return e.Address.failed(e.ending.giveUp())
+}
+
+// CloseWrite tells the other end that no more will be written, and leaves reading as it is. It is for Both: Finish does it
+// by itself.
+func (e *End) CloseWrite() error { return e.Address.failed(e.ending.closeWrite()) }
+
+// begin tells whether this is the call that ends it.
+func (e *End) begin() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := e.over
+	e.over = true
+	return !was
+}
+
+// failed makes of a cause, nil included, the error that people see.
+func (a *Address) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	part, err := bare(err)
+	return &Error{a.Redacted(), part, err}
+}
+
+// bare takes off what names the address once more.
+func bare(err error) (part string, cause error) {
+	var (
+		dns  *net.DNSError
+		op   *net.OpError
+		path *os.PathError
+		bad  *net.AddrError
+		sc   *os.SyscallError
+		in   *partError
+	)
+	switch {
+	case errors.As(err, &in):
+		_, err = bare(in.err)
+		return in.part, err
+	case errors.As(err, &dns):
+		return "host " + quoted(dns.Name), errors.New(dns.Err)
+	case errors.As(err, &bad):
+		return "", errors.New(bad.Err)
+	case errors.As(err, &op):
+		if errors.As(op.Err, &sc) {
+			return "", op.Err
+		}
+		return "", withOp(op.Op, op.Err)
+	case errors.As(err, &path):
+		return "", path.Err
+	default:
+		return "", err
+	}
+}
+
+// partError is an error that is of one part of the address.
+type partError struct {
+	part string
+	err  error
+}
+
+func (e *partError) Error() string { return e.part + ": " + e.err.Error() }
+func (e *partError) Unwrap() error { return e.err }
