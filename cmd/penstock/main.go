@@ -12,12 +12,20 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstock-io/penstock/internal/manual"
 )
 
 const (
 	exitFailed = 1
 	exitUsage  = 2
 )
+
+// exitStatus is what the man pages say, but for those of commands that have more to tell.
+const exitStatus = `
+  0  All went well.
+  1  Something failed; one line on the standard error says what.
+  2  The command line was wrong; nothing has been done.`
 
 // usageError is a mistake on the command line.
 type usageError struct{ err error }
@@ -55,11 +63,12 @@ func newRoot() *cobra.Command {
 		Short:         "Move byte streams from any source to any number of sinks",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Annotations:   map[string]string{manual.ExitStatus: exitStatus},
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe(), newProbe())
+	root.AddCommand(newServe(), newProbe(), newMan())
 	return root
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-io/penstock/address"
 	"github.com/penstock-io/penstock/hub"
+	"github.com/penstock-io/penstock/internal/manual"
 	"github.com/penstock-io/penstock/live"
 	"github.com/penstock-io/penstock/recording"
 )
@@ -49,10 +50,16 @@ func newServe() *cobra.Command {
 		Short: "Serve live streams: each recorded, and watched by any number of viewers",
 		Long: `Serve live streams: each recorded, and watched by any number of viewers.
 
-  publish   curl -T FILE http://HOST:PORT/live/NAME              PUT or POST, with a length or chunked
-            ffmpeg -re -i FILE -c copy -f mpegts tcp://HOST:PORT to a --stream NAME=tcp-listen://HOST:PORT
-  watch     ffplay http://HOST:PORT/live/NAME                    curl, mpv, VLC, a browser
-  look      http://HOST:PORT/                                    who publishes, who watches, which way the bytes go
+Publish by PUT or POST, with a length or chunked, or by TCP to a --stream NAME=tcp-listen://HOST:PORT:
+
+  curl -T FILE http://HOST:PORT/live/NAME
+  ffmpeg -re -i FILE -c copy -f mpegts tcp://HOST:PORT
+
+Watch with curl, ffplay, mpv, VLC or a browser; the server's page tells who publishes, who watches, and which way the bytes
+go:
+
+  ffplay http://HOST:PORT/live/NAME
+  xdg-open http://HOST:PORT/
 
 A publisher that goes away leaves its viewers connected for --grace. Meanwhile they, and the recording, get --filler over
 and over, if there is one: a file of MPEG-TS or multipart pictures, such as the stream itself is. SIGTERM and Ctrl-C
@@ -99,7 +106,9 @@ finish what is in flight, for at most --drain, and exit with 0.
 	complete(cmd, "fsync", "never", "segment", "1s")
 	complete(cmd, "log-format", "text", "json")
 	complete(cmd, "log-level", "debug", "info", "warn", "error")
-	if err := errors.Join(cmd.MarkFlagDirname("record"), cmd.MarkFlagFilename("filler")); err != nil {
+	ofMachine := []string{"a quarter of the machine's, " + bytesOf(mostMemory) + " at most"}
+	if err := errors.Join(cmd.MarkFlagDirname("record"), cmd.MarkFlagFilename("filler"),
+		flags.SetAnnotation("memory", manual.Default, ofMachine)); err != nil {
 		panic(err) // the flags are defined above
 	}
 	return cmd
