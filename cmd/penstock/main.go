@@ -35,12 +35,36 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
+// signalError is the cause of a context that a signal has cancelled.
+type signalError struct{ syscall.Signal }
+
+func (e *signalError) Error() string { return e.Signal.String() }
+
+// signalOf returns the signal that cancelled a context, 0 if none did.
+func signalOf(ctx context.Context) syscall.Signal {
+	var s *signalError
+	if errors.As(context.Cause(ctx), &s) {
+		return s.Signal
+	}
+	return 0
+}
+
 // run is main with its surroundings named. The first SIGINT or SIGTERM cancels the command's context, and a second
 // kills as it would any program.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(&signalError{s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
 
 	root := newRoot()
 	root.SetArgs(args)
@@ -49,6 +73,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if said := (*statusError)(nil); errors.As(err, &said) {
+		return said.status
 	}
 	fmt.Fprintln(stderr, "penstock:", err)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
@@ -68,7 +95,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe(), newProbe(), newMan())
+	root.AddCommand(newCopy(), newServe(), newProbe(), newMan())
 	return root
 }
 

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/penstock-io/penstock"
+	"github.com/penstock-io/penstock/address"
+)
+
+// How a copy ends: what becomes of what is in flight, who is told the end, and what is said of it.
+
+// positionError says where in the stream something happened.
+type positionError struct {
+	at  int64
+	err error
+}
+
+func (e *positionError) Error() string { return fmt.Sprintf("%v, at byte %d", e.err, e.at) }
+func (e *positionError) Unwrap() error { return e.err }
+
+// reason is what an error of a transfer is, without what is said elsewhere: which side it was.
+func reason(op *penstock.OpError) error {
+	err := op.Err
+	if named := (*penstock.OutputError)(nil); errors.As(err, &named) {
+		err = named.Err
+	}
+	if errors.Is(err, penstock.ErrIdle) {
+		return err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("not done within --timeout")
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// interrupted tells whether an error is the user's wish.
+func interrupted(ctx context.Context, op *penstock.OpError) bool {
+	return ctx.Err() != nil && errors.Is(op, context.Cause(ctx))
+}
+
+// lost notes that a destination has failed in the middle, and keeps what was in flight if that is wanted.
+func (s *stream) lost(o *output, op *penstock.OpError) {
+	o.inFlight = op.InFlight
+	if o.inFlight != nil && !s.quietlyFor(o, op) {
+		n := o.inFlight.Len()
+		if s.job.saveInFlight == "" {
+			o.fate = fmt.Sprintf("; %d bytes in flight did not reach it", n)
+		} else {
+			o.fate = s.save(o, n)
+		}
+	}
+	err := error(&positionError{op.Offset + s.before + o.earlier(s), reason(op)})
+	if cerr := o.end.Close(); cerr != nil { // a command's status says more than a broken pipe
+		err = fmt.Errorf("%w; %v", err, cerr)
+	}
+	s.failed(o, err)
+}
+
+// earlier is how many bytes transfers before the one that runs have brought.
+func (o *output) earlier(s *stream) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tr == nil {
+		return 0 // counted already
+	}
+	return o.had
+}
+
+// save writes what was in flight to a file: the first destination's to the one named, another's with its number behind.
+func (s *stream) save(o *output, n int) string {
+	name := s.job.saveInFlight
+	for i := range s.outs {
+		if s.outs[i] == o && i > 0 {
+			name = fmt.Sprintf("%s.%d", name, i+1)
+		}
+	}
+	f, err := os.Create(name)
+	if err == nil {
+		_, err = io.Copy(f, o.inFlight)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Sprintf("; %d bytes in flight did not reach it, and could not be saved: %v", n, err)
+	}
+	return fmt.Sprintf("; %d bytes in flight are in %s", n, name)
+}
+
+// deliver brings what was in flight at an interruption to where it was to go.
+func (s *stream) deliver(o *output, op *penstock.OpError) {
+	if op.InFlight == nil {
+		return
+	}
+	to := s.outs
+	if op.Side == penstock.SideSink {
+		to = []*output{o}
+		if o == nil { // the checksum's
+			_, _ = io.Copy(s.sum, op.InFlight) // a hash takes everything
+			return
+		}
+	} else { // a Read that was left behind: what it brings still comes
+		_ = s.src.Close()
+		_ = op.InFlight.SetReadDeadline(time.Now().Add(time.Second))
+	}
+	b, err := io.ReadAll(op.InFlight)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && len(b) == 0 {
+		return
+	}
+	for _, o := range to {
+		if o.err != nil || o.end == nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		rep, err := penstock.Copy(ctx, o.end.Writer, bytes.NewReader(b))
+		cancel()
+		s.mu.Lock()
+		o.had += rep.Delivered
+		s.mu.Unlock()
+		if ops := penstock.Failures(err); len(ops) > 0 {
+			s.lost(o, ops[0])
+		}
+	}
+}
+
+// finish tells every destination that this is all, and waits until it is safe there.
+func (s *stream) finish(ctx context.Context) {
+	if s.src != nil && s.srcErr == nil {
+		if err := s.src.Finish(ctx); err != nil {
+			s.srcErr = err
+		}
+	}
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), grace)
+		defer cancel()
+	}
+	var all sync.WaitGroup
+	for _, o := range s.outs {
+		if o.end == nil || o.err != nil {
+			continue
+		}
+		all.Go(func() {
+			end := o.end.Finish
+			if s.cut() && (o.addr.Scheme == address.HTTP || o.addr.Scheme == address.HTTPS) {
+				end = func(context.Context) error { _ = o.end.Close(); return nil } // nobody is to take a part for the whole
+			}
+			if err := end(ctx); err != nil {
+				s.failed(o, err)
+			}
+			s.mu.Lock()
+			o.finished = true
+			s.mu.Unlock()
+		})
+	}
+	all.Wait()
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+}
+
+// cut tells whether the source ended before its end.
+func (s *stream) cut() bool { return s.srcErr != nil }
+
+// giveUp closes what has not been finished.
+func (s *stream) giveUp() {
+	if s.src != nil {
+		_ = s.src.Close() // it is of no use any more
+	}
+	for _, o := range s.outs {
+		if o.end != nil {
+			_ = o.end.Close()
+		}
+	}
+}
+
+// quietly tells whether a destination's failure is none: a pipe whose reader has gone, for who asked for that.
+func (s *stream) quietly(o *output) bool {
+	nopipe := s.job.outputError == "warn-nopipe" || s.job.outputError == "exit-nopipe"
+	return nopipe && errors.Is(o.err, syscall.EPIPE) && o.isPipe()
+}
+
+func (s *stream) quietlyFor(o *output, op *penstock.OpError) bool {
+	return s.quietly(&output{addr: o.addr, end: o.end, err: op})
+}
+
+// isPipe tells whether what is written to is a pipe.
+func (o *output) isPipe() bool {
+	if o.end == nil {
+		return false
+	}
+	f, ok := o.end.Writer.(*os.File)
+	if !ok {
+		return o.addr.Scheme == address.Exec
+	}
+	st, err := f.Stat()
+	return err != nil || st.Mode()&os.ModeNamedPipe != 0 // closed by now: what was a file is not that
+}
+
+// status is what the command exits with.
+func (s *stream) status() int {
+	failed, whole := 0, 0
+	for _, o := range s.outs {
+		switch {
+		case o.err == nil && o.end != nil:
+			whole++
+		case o.err != nil && !s.quietly(o):
+			failed++
+		}
+	}
+	switch {
+	case s.srcErr != nil:
+		return exitSource
+	case failed == 0:
+		return 0
+	case whole > 0:
+		return exitSome
+	default:
+		return exitDestinations
+	}
+}
+
+// note says what has become of a destination.
+func (o *output) note() string {
+	switch {
+	case o.err != nil:
+		return "failed: " + o.err.Error()
+	case o.finished && o.skipped > 0:
+		return "skipped " + bytesOf(int(o.skipped))
+	case o.finished:
+		return "done"
+	default:
+		return ""
+	}
+}
+
+// describe says of a destination that failed what it was and what became of what was in flight.
+func (j *copyJob) describe(o *output) string {
+	var ae *address.Error
+	text := o.err.Error()
+	if !errors.As(o.err, &ae) || errors.As(o.err, new(*positionError)) {
+		text = o.addr.Redacted() + ": " + text
+	}
+	return text + o.fate
+}
+
+// sayLast shows what runs no more for the last time.
+func (j *copyJob) sayLast() {
+	j.mu.Lock()
+	s := j.last
+	j.mu.Unlock()
+	if s == nil {
+		return
+	}
+	_ = j.display.End(s.states()) // stderr is gone: there is nobody to tell
+}
+
+// tell says why a stream ended, and if not all went well how much each destination got.
+func (s *stream) tell() {
+	j := s.job
+	var cause *signalError
+	switch {
+	case errors.As(s.srcErr, &cause):
+		if s.delivered() {
+			j.say("%v: all that had been read has been delivered", cause)
+		}
+	case s.srcErr != nil:
+		var ae *address.Error
+		text := s.srcErr.Error()
+		if !errors.As(s.srcErr, &ae) || errors.As(s.srcErr, new(*positionError)) {
+			text = j.source.Redacted() + ": " + text
+		}
+		j.say("source %s", text)
+	}
+	if s.sum != nil && !s.sum.tell(j, s.srcErr == nil) && s.srcErr == nil {
+		s.srcErr = errors.New("the checksum could not be written")
+	}
+	if len(s.outs) < 2 || s.status() == 0 {
+		return
+	}
+	for _, o := range s.outs {
+		what := "all of it"
+		switch {
+		case o.end == nil:
+			what = "nothing"
+		case o.err != nil || s.cut():
+			what = "and no more"
+		}
+		j.say("%s got %d bytes, %s", o.addr.Redacted(), s.before+o.had, what)
+	}
+}
+
+// delivered tells whether no destination has failed.
+func (s *stream) delivered() bool {
+	for _, o := range s.outs {
+		if o.err != nil {
+			return false
+		}
+	}
+	return true
+}

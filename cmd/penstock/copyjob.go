@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-io/penstock"
+	"github.com/penstock-io/penstock/address"
+	"github.com/penstock-io/penstock/meter"
+)
+
+// copyJob is a copy that has been found to make sense.
+type copyJob struct {
+	*copyFlags
+	source       address.Address
+	destinations []address.Address
+	display      *meter.Display
+
+	mu    sync.Mutex // guards what follows
+	runs  []shown    // what runs now
+	last  *stream    // the one that was the last to begin, also when it is over
+	speed int64      // bytes per second that transfers are held to; 0 for no limit
+}
+
+// shown is what runs and can be looked at, and be slowed down.
+type shown interface {
+	states() []meter.State
+	setSpeed(bytesPerSecond int64)
+}
+
+// defaultBuffer is how far a destination that must not hold up the others may be behind.
+const defaultBuffer = 8 << 20
+
+var outputErrors = []string{"warn", "warn-nopipe", "exit", "exit-nopipe"}
+
+// checkArgs counts the addresses.
+func (f *copyFlags) checkArgs(_ *cobra.Command, args []string) error {
+	switch {
+	case f.remote < 0:
+		return fmt.Errorf("--remote %d: want the number of a process", f.remote)
+	case f.remote > 0 && len(args) > 0:
+		return errors.New("--remote: goes without addresses, it changes a copy that runs")
+	case f.remote > 0, len(args) == 2:
+		return nil
+	case len(args) < 2:
+		return fmt.Errorf("want SOURCE and DESTINATION, not %d addresses; see penstock copy --help", len(args))
+	default:
+		return fmt.Errorf("want one SOURCE and one DESTINATION, not %d addresses: each further destination stands behind -o", len(args))
+	}
+}
+
+// job turns the flags into what they mean. It opens nothing.
+func (f *copyFlags) job(cmd *cobra.Command, args []string) (*copyJob, error) {
+	j := &copyJob{copyFlags: f, speed: int64(f.rate)}
+	var err error
+	if j.source, err = parseAs(args[0], f.role(address.Source)); err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	for _, text := range append(args[1:], f.outputs...) {
+		a, err := parseAs(text, f.role(address.Destination))
+		if err != nil {
+			return nil, fmt.Errorf("destination: %w", err)
+		}
+		j.destinations = append(j.destinations, a)
+	}
+	if err := f.check(cmd); err != nil {
+		return nil, err
+	}
+	if err := j.checkTogether(); err != nil {
+		return nil, err
+	}
+	if j.display, err = f.show.display(os.Stderr); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+func (f *copyFlags) role(one address.Role) address.Role {
+	if f.both {
+		return address.Both
+	}
+	return one
+}
+
+func parseAs(text string, role address.Role) (address.Address, error) {
+	a, err := address.Parse(text)
+	if err == nil {
+		err = a.Check(role)
+	}
+	return a, err
+}
+
+// check looks at each flag by itself.
+func (f *copyFlags) check(cmd *cobra.Command) error {
+	changed := cmd.Flags().Changed
+	switch {
+	case !slices.Contains(outputErrors, f.outputError):
+		return fmt.Errorf("--output-error %q: want %s", f.outputError, strings.Join(outputErrors, ", "))
+	case f.idle < 0:
+		return fmt.Errorf("--idle %v: want no less than 0", f.idle)
+	case f.timeout < 0:
+		return fmt.Errorf("--timeout %v: want no less than 0", f.timeout)
+	case f.stopAtSize && f.show.size == 0:
+		return errors.New("--stop-at-size: needs --size")
+	case f.buffer == 0 && (changed("start-above") || changed("refill-below")):
+		return errors.New("--start-above and --refill-below: need --buffer")
+	case f.pipeSize != 0 && (int(f.pipeSize) < os.Getpagesize() || f.pipeSize&(f.pipeSize-1) != 0):
+		return fmt.Errorf("--pipe-size %v: want a power of two, of a page at least", &f.pipeSize)
+	}
+	_, _, err := parseSum(f.sum)
+	return err
+}
+
+// checkTogether looks at what goes with what.
+func (j *copyJob) checkTogether() error {
+	several := 0
+	for _, a := range append([]address.Address{j.source}, j.destinations...) {
+		if repeats(a) {
+			several++
+		}
+	}
+	plain := 0
+	for _, a := range j.destinations {
+		if a.Scheme == address.File {
+			plain++
+		}
+	}
+	switch {
+	case several > 1:
+		return errors.New("of the addresses only one can say ?fork or ?accept")
+	case j.both && len(j.destinations) > 1:
+		return errors.New("--both: goes with one destination")
+	case j.both && (j.sum != "" || j.resume || j.saveInFlight != "" || j.buffer != 0 || j.skip != 0):
+		return errors.New("--both: goes without --sum, --resume, --save-in-flight, --buffer and --skip")
+	case j.resume && plain == 0:
+		return errors.New("--resume: no destination is a file")
+	case j.resume && (several > 0 || j.stdinTwice()):
+		return errors.New("--resume: goes with one copy")
+	case j.stdinTwice():
+		return errors.New(`"-" can be the source and one destination`)
+	case len(j.destinations) == 1 && j.destinations[0].Options.OnSlow == "skip":
+		return errors.New("?on-slow=skip: is for one destination among several; a single one may have a --buffer")
+	}
+	return nil
+}
+
+// stdinTwice tells whether standard output is wanted more than once.
+func (j *copyJob) stdinTwice() bool {
+	n := 0
+	for _, a := range j.destinations {
+		if a.Scheme == address.Stdio {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// repeats tells whether an address is good for more than one connection.
+func repeats(a address.Address) bool { return a.Listens() && (a.Options.Fork || a.Options.Accept != 0) }
+
+// statusError is an error of which all that there is to say has been said.
+type statusError struct{ status int }
+
+func (e *statusError) Error() string { return fmt.Sprintf("status %d", e.status) }
+
+// run copies, and shows it. What failed has been said when it returns.
+func (j *copyJob) run(ctx context.Context) error {
+	defer j.serveControl(ctx)()
+	stop := j.showing(ctx)
+	status := j.copyAll(ctx)
+	stop()
+	j.sayLast()
+	if s := signalOf(ctx); s != 0 {
+		status = exitSignalled + int(s)
+	}
+	if status != 0 {
+		return &statusError{status}
+	}
+	return nil
+}
+
+// copyAll makes one copy, or one for each connection, and returns the status of the first that failed.
+func (j *copyJob) copyAll(ctx context.Context) int {
+	if j.both {
+		return j.each(ctx, j.talk)
+	}
+	return j.each(ctx, j.copyOnce)
+}
+
+// copyOnce copies one source to all destinations. Those ends that are open already it is given.
+func (j *copyJob) copyOnce(ctx context.Context, given ends) int {
+	s := &stream{job: j, total: -1, given: given}
+	j.mu.Lock()
+	j.last = s
+	j.mu.Unlock()
+	defer j.running(s)()
+	defer s.giveUp()
+	s.open(ctx)
+	for more := s.ready(); more; more = s.another(ctx) {
+		s.move(ctx)
+	}
+	s.finish(ctx)
+	s.tell()
+	return s.status()
+}
+
+// running adds to what runs, until what it returns is called.
+func (j *copyJob) running(r shown) (over func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.runs = append(j.runs, r)
+	return func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.runs = slices.DeleteFunc(j.runs, func(one shown) bool { return one == r })
+	}
+}
+
+// setSpeed changes the rate limit of what runs, and of what will.
+func (j *copyJob) setSpeed(bytesPerSecond int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.speed = bytesPerSecond
+	for _, r := range j.runs {
+		r.setSpeed(bytesPerSecond)
+	}
+}
+
+// options are those of every transfer.
+func (j *copyJob) options() []penstock.Option {
+	j.mu.Lock()
+	opts := []penstock.Option{penstock.WithRate(j.speed)}
+	j.mu.Unlock()
+	if j.idle > 0 && !j.both {
+		opts = append(opts, penstock.WithIdleTimeout(j.idle))
+	}
+	if j.pipeSize > 0 {
+		opts = append(opts, penstock.WithPipeSize(int(j.pipeSize)))
+	}
+	if j.noSplice {
+		opts = append(opts, penstock.WithoutSplice())
+	}
+	if j.stable {
+		opts = append(opts, penstock.WithStable())
+	}
+	return opts
+}
+
+// grace is how long what is in flight may take to arrive after an interruption.
+const grace = 5 * time.Second
