@@ -102,21 +102,29 @@ SIZE is in bytes, or with K, M, G, T (of 1024) or kB, MB, GB (of 1000).`,
 	flags.VarP(&f.rate, "rate-limit", "L", "hold it to `SIZE` per second; 0 is no limit")
 	flags.Var(&f.limit, "limit", "end after `SIZE`")
 	flags.Var(&f.skip, "skip", "begin `SIZE` into the source")
-	flags.StringVar(&f.sum, "sum", "", "say the checksum of what passed: `ALGO` is md5, sha1, sha256, sha512 or crc32; ALGO:FILE writes it there")
+	flags.StringVar(&f.sum, "sum", "",
+		"say the checksum of what passed: `ALGO` is md5, sha1, sha256, sha512 or crc32; ALGO:FILE writes it there")
 	flags.BoolVar(&f.resume, "resume", false, "go on behind what is in the destination, which is a file, already")
 	flags.StringVar(&f.outputError, "output-error", f.outputError,
 		"when a destination fails: `warn`, and go on with the others; exit; warn-nopipe or exit-nopipe: likewise, but a pipe\nwhose reader has gone is no error")
-	flags.StringVar(&f.saveInFlight, "save-in-flight", "", "write to `FILE` what had been read when a destination failed, and did not reach it")
+	flags.StringVar(&f.saveInFlight, "save-in-flight", "",
+		"write to `FILE` what had been read when a destination failed, and did not reach it")
 	flags.DurationVar(&f.idle, "idle", 0, "fail when nothing has moved for so long; 0 is never")
 	flags.DurationVar(&f.timeout, "timeout", 0, "fail when it is not done after so long; 0 is never")
-	flags.VarP(&f.buffer, "buffer", "B", "keep up to `SIZE` between the source and each destination, so that neither waits for the other's hiccups")
-	flags.Var(&f.startAbove, "start-above", "with --buffer: begin to write once it is so full, in `PERCENT`, each time it has been empty")
-	flags.Var(&f.refillBelow, "refill-below", "with --buffer: once it has been full, read on when it is down to `PERCENT`")
-	flags.Var(&f.pipeSize, "pipe-size", "`SIZE` of the kernel pipe that bulk goes through; 1MiB if there is one to be had")
-	flags.BoolVar(&f.stable, "stable", false, "deliver what the source held when it was read, even if somebody writes to it meanwhile")
+	flags.VarP(&f.buffer, "buffer", "B",
+		"keep up to `SIZE` between the source and each destination, so that neither waits for the other's hiccups")
+	flags.Var(&f.startAbove, "start-above",
+		"with --buffer: begin to write once it is so full, in `PERCENT`, each time it has been empty")
+	flags.Var(&f.refillBelow, "refill-below",
+		"with --buffer: once it has been full, read on when it is down to `PERCENT`")
+	flags.Var(&f.pipeSize, "pipe-size",
+		"`SIZE` of the kernel pipe that bulk goes through; 1MiB if there is one to be had")
+	flags.BoolVar(&f.stable, "stable", false,
+		"deliver what the source held when it was read, even if somebody writes to it meanwhile")
 	flags.BoolVarP(&f.noSplice, "no-splice", "C", false, "move bytes through this process's memory only")
 	f.show.define(flags)
-	flags.IntVarP(&f.remote, "remote", "R", 0, "change the copy that runs as `PID`, to what -L, -s, -N, -i of this command line say")
+	flags.IntVarP(&f.remote, "remote", "R", 0,
+		"change the copy that runs as `PID`, to what -L, -s, -N, -i of this command line say")
 	complete(cmd, "output-error", outputErrors...)
 	complete(cmd, "sum", sums()...)
 	return cmd

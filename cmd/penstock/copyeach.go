@@ -51,10 +51,10 @@ func (j *copyJob) listen(ctx context.Context) (*address.Listener, int, error) {
 // cannotListen says why there is no connection, and returns the status.
 func (j *copyJob) cannotListen(place int, err error) int {
 	if place < 0 {
-		j.say("source %v", err)
+		j.say("source %s: %s", j.source.Redacted(), withoutAddress(err))
 		return exitSource
 	}
-	j.say("destination %v", err)
+	j.say("destination %s: %s", j.destinations[place].Redacted(), withoutAddress(err))
 	return exitDestinations
 }
 

@@ -232,10 +232,12 @@ func (s *stream) status() int {
 }
 
 // note says what has become of a destination.
-func (o *output) note() string {
+func (s *stream) note(o *output) string {
 	switch {
 	case o.err != nil:
-		return "failed: " + o.err.Error()
+		return "failed: " + o.why()
+	case s.over && s.cut():
+		return "ended early"
 	case o.finished && o.skipped > 0:
 		return "skipped " + bytesOf(int(o.skipped))
 	case o.finished:
@@ -245,14 +247,20 @@ func (o *output) note() string {
 	}
 }
 
-// describe says of a destination that failed what it was and what became of what was in flight.
-func (j *copyJob) describe(o *output) string {
-	var ae *address.Error
-	text := o.err.Error()
-	if !errors.As(o.err, &ae) || errors.As(o.err, new(*positionError)) {
-		text = o.addr.Redacted() + ": " + text
+// why is what a destination failed with, without its name.
+func (o *output) why() string { return withoutAddress(o.err) }
+
+// withoutAddress takes the address off an error that begins with it.
+func withoutAddress(err error) string {
+	ae, ok := err.(*address.Error)
+	switch {
+	case !ok:
+		return err.Error()
+	case ae.Part != "":
+		return ae.Part + ": " + ae.Err.Error()
+	default:
+		return ae.Err.Error()
 	}
-	return text + o.fate
 }
 
 // sayLast shows what runs no more for the last time.
@@ -276,12 +284,7 @@ func (s *stream) tell() {
 			j.say("%v: all that had been read has been delivered", cause)
 		}
 	case s.srcErr != nil:
-		var ae *address.Error
-		text := s.srcErr.Error()
-		if !errors.As(s.srcErr, &ae) || errors.As(s.srcErr, new(*positionError)) {
-			text = j.source.Redacted() + ": " + text
-		}
-		j.say("source %s", text)
+		j.say("source %s: %s", j.source.Redacted(), withoutAddress(s.srcErr))
 	}
 	if s.sum != nil && !s.sum.tell(j, s.srcErr == nil) && s.srcErr == nil {
 		s.srcErr = errors.New("the checksum could not be written")

@@ -31,7 +31,8 @@ func (s *showFlags) define(flags *pflag.FlagSet) {
 	s.interval = seconds(time.Second)
 	flags.BoolVarP(&s.force, "force", "f", false, "show progress although stderr is no terminal")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "show no progress; errors are told")
-	flags.BoolVarP(&s.numeric, "numeric", "n", false, "show progress as numbers, one a line: percent, or bytes where the size is not known")
+	flags.BoolVarP(&s.numeric, "numeric", "n", false,
+		"show progress as numbers, one a line: percent, or bytes where the size is not known")
 	flags.BoolVar(&s.json, "json", false, "show progress as JSON, an object a line, the last one with \"ended\": true")
 	flags.VarP(&s.size, "size", "s", "there will be `SIZE`: for the bar, and -S")
 	flags.VarP(&s.interval, "interval", "i", "`SECONDS` between two updates")
@@ -43,7 +44,8 @@ func (s *showFlags) define(flags *pflag.FlagSet) {
 	flags.BoolVarP(&s.rate, "rate", "r", false, "show the rate")
 	flags.BoolVarP(&s.average, "average-rate", "a", false, "show the average rate")
 	flags.BoolVarP(&s.bytes, "bytes", "b", false, "show the bytes")
-	flags.StringVarP(&s.format, "format", "F", "", "show it as `FORMAT` says, with pv's %b %t %r %a %p %e %I %N, and %{stalled} %{path} %{note}")
+	flags.StringVarP(&s.format, "format", "F", "",
+		"show it as `FORMAT` says, with pv's %b %t %r %a %p %e %I %N, and %{stalled} %{path} %{note}")
 	flags.BoolVarP(&s.wait, "wait", "W", false, "show nothing until the first byte has moved")
 	flags.IntVarP(&s.width, "width", "w", 0, "columns; 0 is as many as the terminal has")
 }
@@ -144,7 +146,7 @@ func (s *stream) states() (all []meter.State) {
 	for _, o := range s.outs {
 		st := meter.State{
 			Name: o.addr.Redacted(), Total: s.total, Before: s.before, Elapsed: s.took + rep.Elapsed,
-			Bytes: o.had, Note: o.note(), Ended: s.over || o.err != nil,
+			Bytes: o.had, Note: s.note(o), Ended: s.over || o.err != nil,
 		}
 		if o.place >= 0 && s.tr != nil {
 			o.look(&st, &rep)

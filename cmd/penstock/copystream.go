@@ -160,7 +160,7 @@ func (s *stream) failed(o *output, err error) {
 	if s.quietly(o) {
 		return
 	}
-	s.job.say("destination %s", s.job.describe(o))
+	s.job.say("destination %s: %s%s", o.addr.Redacted(), o.why(), o.fate)
 }
 
 // ready tells whether there is something to be copied to somewhere.
