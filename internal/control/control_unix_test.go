@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -145,6 +146,9 @@ func TestRequestsAreHandledOneAtATime(t *testing.T) {
 		if inside.Add(1) != 1 {
 			t.Error("two at a time")
 		}
+		for range 100 {
+			runtime.Gosched() // others would come in
+		}
 		handled++
 		inside.Add(-1)
 		return Response{}
@@ -174,7 +178,7 @@ func silent(t *testing.T, patience time.Duration) (*Server, []*net.UnixConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(l, func(Request) Response { return Response{} }, patience)
+	s := newServer(l, trusted, func(Request) Response { return Response{} }, patience)
 	t.Cleanup(func() { s.Close() })
 	clients := make([]*net.UnixConn, atOnce)
 	for i := range clients {
@@ -183,12 +187,17 @@ func silent(t *testing.T, patience time.Duration) (*Server, []*net.UnixConn) {
 		}
 		t.Cleanup(func() { clients[i].Close() })
 	}
+	for attended := 0; attended < atOnce; runtime.Gosched() {
+		s.mu.Lock()
+		attended = len(s.open)
+		s.mu.Unlock()
+	}
 	return s, clients
 }
 
 // TestClientsThatSayNothingAreDropped so that others have their turn.
 func TestClientsThatSayNothingAreDropped(t *testing.T) {
-	_, clients := silent(t, 50*time.Millisecond)
+	_, clients := silent(t, 200*time.Millisecond)
 	if _, err := Send(t.Context(), os.Getpid(), Request{Report: true}); err != nil {
 		t.Fatal(err)
 	}

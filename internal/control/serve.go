@@ -35,20 +35,22 @@ type Server struct {
 }
 
 // Serve lets others ask this process, until the context is done or Close. It returns at once, and handle is called
-// from other goroutines, by one at a time; a request that it gets makes sense in itself. Its error is
-// errors.ErrUnsupported where there is no such thing, and in an abstract namespace somebody else may have taken the
-// name (EADDRINUSE): a copy goes on without.
+// from other goroutines, by one at a time, and is not to wait, since Close waits for it; a request that it gets
+// makes sense in itself. Its error is errors.ErrUnsupported where there is no such thing, and in an abstract
+// namespace somebody else may have taken the name (EADDRINUSE): a copy goes on without.
 func Serve(ctx context.Context, handle func(Request) Response) (*Server, error) {
 	socket, err := listen(os.Getpid())
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(socket, handle, patience)
+	s := newServer(socket, trusted, handle, patience)
 	context.AfterFunc(ctx, func() { _ = s.Close() })
 	return s, nil
 }
 
-func newServer(socket *net.UnixListener, handle func(Request) Response, patience time.Duration) *Server {
+func newServer(
+	socket *net.UnixListener, trusted func(*net.UnixConn) bool, handle func(Request) Response, patience time.Duration,
+) *Server {
 	s := &Server{
 		socket: socket, trusted: trusted, handle: handle, patience: patience,
 		places: make(chan struct{}, atOnce), over: make(chan struct{}), open: make(map[*net.UnixConn]struct{}),

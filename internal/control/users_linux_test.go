@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// actEnv makes this test binary somebody else's process: "serve", "sleep", or "ask PID".
+// actEnv makes this test binary somebody else's process: "serve", "trap", which serves whoever comes, "sleep",
+// or "ask PID".
 const actEnv = "PENSTOCK_TEST_CONTROL"
 
 func TestMain(m *testing.M) {
@@ -45,6 +46,13 @@ func actOut(act string) error {
 			return err
 		}
 		defer s.Close()
+	case "trap":
+		l, err := listen(os.Getpid())
+		if err != nil {
+			return err
+		}
+		all := func(*net.UnixConn) bool { return true }
+		defer newServer(l, all, func(Request) Response { return Response{} }, patience).Close()
 	}
 	fmt.Println("ready")
 	_, err := io.Copy(io.Discard, os.Stdin) // until the test has ended
@@ -89,6 +97,7 @@ func TestUsersAskTheirOwnProcessesAndRootAll(t *testing.T) {
 	const one, other = 65534, 65533
 	serve(t, func(Request) Response { return Response{} }) // root's
 	_, theirs := as(t, one, "serve")
+	_, trap := as(t, one, "trap")
 	_, idle := as(t, one, "sleep")
 
 	if _, err := Send(t.Context(), theirs, Request{Report: true}); err != nil {
@@ -102,6 +111,7 @@ func TestUsersAskTheirOwnProcessesAndRootAll(t *testing.T) {
 	}{
 		{"a user asks his own", one, theirs, "answered"},
 		{"a user asks another's", other, theirs, fmt.Sprintf("process %d: %v", theirs, ErrForeign)},
+		{"a user asks another's that takes whoever comes", other, trap, fmt.Sprintf("process %d: %v", trap, ErrForeign)},
 		{"a user asks another's that is no copy", other, idle, fmt.Sprintf("process %d: %v", idle, ErrForeign)},
 		{"a user asks his own that is no copy", one, idle, fmt.Sprintf("process %d: %v", idle, ErrNoCopy)},
 		{"a user asks root's", one, os.Getpid(), fmt.Sprintf("process %d: %v", os.Getpid(), ErrForeign)},
@@ -118,35 +128,14 @@ func TestAServerTurnsStrangersAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{
-		socket: l, trusted: func(*net.UnixConn) bool { return false }, patience: patience,
-		handle: func(Request) Response {
-			t.Error("handled")
-			return Response{}
-		},
+	stranger := func(*net.UnixConn) bool { return false }
+	defer newServer(l, stranger, func(Request) Response {
+		t.Error("handled")
+		return Response{}
+	}, patience).Close()
+	if answer := raw(t, `{"report":true}`); answer != "" {
+		t.Errorf("%q", answer)
 	}
-	ours, theirs := connected(t, l)
-	s.answer(ours)
-	ours.Close()
-	if b, err := io.ReadAll(theirs); len(b) > 0 || err != nil {
-		t.Errorf("%q, %v", b, err)
-	}
-}
-
-// connected returns both sides of a connection to a socket.
-func connected(t *testing.T, l *net.UnixListener) (accepted, dialled *net.UnixConn) {
-	t.Helper()
-	t.Cleanup(func() { l.Close() })
-	dialled, err := dial(t.Context(), os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dialled.Close() })
-	if accepted, err = l.AcceptUnix(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { accepted.Close() })
-	return accepted, dialled
 }
 
 // TestWhoHasTakenAnothersNameIsNotAsked since the kernel says who listens.
@@ -156,7 +145,7 @@ func TestWhoHasTakenAnothersNameIsNotAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(l, func(q Request) Response {
+	s := newServer(l, trusted, func(q Request) Response {
 		t.Errorf("asked: %+v", q)
 		return Response{}
 	}, patience)
