@@ -80,6 +80,8 @@ type Options struct {
 	TTL       int    // udp: hops; 0 is the system's: 1 for multicast
 	Interface string // udp: network interface for multicast; empty is the system's choice
 
+	Terminal bool // exec: the command is in our process group, and has our standard input: it may ask at the terminal, and Ctrl-C ends it
+
 	Header []string // http: Name:Value
 }
 

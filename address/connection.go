@@ -2,6 +2,7 @@ package address
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -13,13 +14,17 @@ import (
 // linger is how long a peer that has everything is waited for to close, too.
 const linger = 2 * time.Second
 
+// past interrupts.
+var past = time.Unix(1, 0)
+
 // connected makes an end of a connection, which it takes over.
 func connected(conn net.Conn, role Role, c *Config) *End {
 	e := endOf(conn, conn, &connEnding{conn: conn, written: role.writes()})
-	if addr := conn.RemoteAddr(); addr != nil {
+	e.Skip = c.Offset
+	if addr := conn.RemoteAddr(); addr != nil && addr.String() != "@" { // "@" is a Unix socket without a name
 		e.Peer = addr.String()
 	}
-	return e.skipping(c)
+	return e
 }
 
 // connEnding ends a connection.
@@ -33,25 +38,28 @@ func (c *connEnding) closeWrite() error {
 	if !ok {
 		return nil
 	}
-	if err := w.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, net.ErrClosed) {
-		return err
+	err := w.CloseWrite()
+	if errors.Is(err, syscall.ENOTCONN) || errors.Is(err, net.ErrClosed) {
+		return nil // a reset that came before is for whoever reads
 	}
-	return nil
+	return err
 }
 
 func (c *connEnding) finish(ctx context.Context) error {
 	if !c.written {
-		return c.close()
+		return closed(c.conn)
 	}
 	err := c.closeWrite()
 	if err == nil {
 		err = c.seeThrough(ctx)
 	}
-	return errors.Join(err, c.close())
+	return errors.Join(err, closed(c.conn))
 }
 
-func (c *connEnding) close() error {
-	if err := c.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+// closed closes what may be closed already.
+func closed(c io.Closer) error {
+	if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.EPIPE) &&
+		!errors.Is(err, syscall.ECONNRESET) {
 		return err
 	}
 	return nil
@@ -60,41 +68,44 @@ func (c *connEnding) close() error {
 // seeThrough reads and drops what the peer says until it has closed. While its kernel has not got everything, only ctx
 // ends that.
 func (c *connEnding) seeThrough(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetReadDeadline(past) })
 	defer stop()
 	b := make([]byte, 32<<10)
-	var quiet time.Time // when it will have been long enough
+	var enough time.Time // when the peer will have had time enough
 	for {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		now := time.Now()
-		if unacknowledged(c.conn) > 0 {
-			quiet = time.Time{}
-		} else if quiet.IsZero() {
-			quiet = now.Add(linger)
-		}
-		if !quiet.IsZero() && now.After(quiet) {
+		switch {
+		case unacknowledged(c.conn) > 0:
+			enough = time.Time{}
+		case enough.IsZero():
+			enough = now.Add(linger)
+		case now.After(enough):
 			return nil
 		}
 		_ = c.conn.SetReadDeadline(now.Add(linger / 20))
-		if ctx.Err() != nil { // it may have set its own before
-			return context.Cause(ctx)
+		if ctx.Err() != nil { // its own deadline may have been overwritten
+			return withOp("waiting for the peer to take the rest", context.Cause(ctx))
 		}
-		_, err := c.conn.Read(b)
-		switch {
-		case err == io.EOF:
+		switch _, err := c.conn.Read(b); {
+		case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+		case err == io.EOF, err == io.ErrUnexpectedEOF: // TLS without a goodbye: it was we who spoke
 			return nil
-		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
-			return err
+		default:
+			_, err = bare(err)
+			return withOp("the peer may not have read it all", err)
 		}
 	}
 }
 
-// giveUp resets the connection: the peer of a clean end would take what it has for the whole.
+// giveUp resets the connection: of a clean end the peer would take what it has for the whole. A Unix socket has no reset;
+// its peer sees an end.
 func (c *connEnding) giveUp() error {
-	if l, ok := c.conn.(interface{ SetLinger(sec int) error }); ok {
+	conn := c.conn
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn() // whose close says no goodbye
+	}
+	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
 	}
-	return c.close()
+	return closed(conn)
 }

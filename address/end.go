@@ -119,6 +119,13 @@ func bare(err error) (part string, cause error) {
 	}
 }
 
+// nothingToEnd is of what nobody has to be told of, and nothing closed.
+type nothingToEnd struct{}
+
+func (nothingToEnd) finish(context.Context) error { return nil }
+func (nothingToEnd) giveUp() error                { return nil }
+func (nothingToEnd) closeWrite() error            { return nil }
+
 // partError is an error that is of one part of the address.
 type partError struct {
 	part string

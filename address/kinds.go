@@ -56,7 +56,7 @@ var kinds = []kind{
 	{UDPListen, hostPort, fromOnly, "udp://HOST:PORT", sorted(socketOptions, []string{"interface", "retry", "reuseport"})},
 	{HTTP, webURL, oneWay, "", sorted(slowOptions, openOptions, []string{"header"})},
 	{HTTPS, webURL, oneWay, "", sorted(slowOptions, openOptions, trustOptions, []string{"header", "servername"})},
-	{Exec, command, anyRole, "", sorted(slowOptions)},
+	{Exec, command, anyRole, "", sorted(slowOptions, []string{"terminal"})},
 	{Null, nothing, anyRole, "", sorted(slowOptions)},
 	{Zero, nothing, fromOnly, "null:", nil},
 	{Random, nothing, fromOnly, "null:", nil},

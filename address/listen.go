@@ -2,6 +2,7 @@ package address
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ type Listener struct {
 	role     Role
 	config   Config
 	listener net.Listener
+	tls      *tls.Config // nil is without
 
 	mu   sync.Mutex
 	left int // connections to come; negative is no end
@@ -29,6 +31,13 @@ func (a Address) Listen(ctx context.Context, role Role, c Config) (*Listener, er
 	if !a.Listens() {
 		return nil, a.failed(errors.New("does not listen for connections"))
 	}
+	var secure *tls.Config
+	if a.Scheme == TLSListen {
+		var err error
+		if secure, err = a.serverTrust(); err != nil {
+			return nil, a.failed(err)
+		}
+	}
 	l, err := retried(ctx, &Options{Retry: a.Options.Retry}, &c, "listen", func(ctx context.Context) (net.Listener, error) {
 		return a.listen(ctx)
 	})
@@ -36,13 +45,7 @@ func (a Address) Listen(ctx context.Context, role Role, c Config) (*Listener, er
 		return nil, a.failed(err)
 	}
 	c.say("listening on %s", l.Addr())
-	return &Listener{address: a, role: role, config: c, listener: l, left: a.Options.connections()}, nil
-}
-
-func (a *Address) listen(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	return lc.Listen(ctx, "tcp", a.HostPort)
+	return &Listener{address: a, role: role, config: c, listener: l, tls: secure, left: a.Options.connections()}, nil
 }
 
 // Addr returns where it listens.
@@ -67,14 +70,7 @@ func (l *Listener) Accept(ctx context.Context) (*End, error) {
 		return nil, l.address.failed(err)
 	}
 	l.some = true
-	e.Address = l.address
-	if !l.role.reads() {
-		e.Reader, e.Skip = nil, 0
-	}
-	if !l.role.writes() {
-		e.Writer = nil
-	}
-	return e, nil
+	return e.as(l.address, l.role), nil
 }
 
 // another counts a connection, if one more is allowed.
@@ -90,19 +86,49 @@ func (l *Listener) another() bool {
 	return true
 }
 
+// accept waits for a connection. A client whose handshake fails is none: that is said, and the next one waited for.
 func (l *Listener) accept(ctx context.Context) (*End, error) {
-	deadline, ok := l.listener.(interface{ SetDeadline(time.Time) error })
-	if ok {
-		stop := context.AfterFunc(ctx, func() { _ = deadline.SetDeadline(time.Unix(1, 0)) })
-		defer func() {
-			if !stop() {
-				_ = deadline.SetDeadline(time.Time{})
-			}
-		}()
+	stop := context.AfterFunc(ctx, func() { l.setDeadline(past) })
+	defer func() {
+		if !stop() {
+			l.setDeadline(time.Time{})
+		}
+	}()
+	for {
+		conn, err := l.listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		conn = l.address.tuned(conn)
+		if l.tls == nil {
+			return connected(conn, l.role, &l.config), nil
+		}
+		secured, err := l.secure(ctx, conn)
+		if err == nil {
+			return connected(secured, l.role, &l.config), nil
+		}
+		conn.Close()
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		_, err = bare(err)
+		l.config.say("%s: %v; waiting for another", conn.RemoteAddr(), err)
 	}
-	conn, err := l.listener.Accept()
-	if err != nil {
-		return nil, err
+}
+
+// secure shakes hands.
+func (l *Listener) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
+	within, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	t := tls.Server(conn, l.tls)
+	if err := t.HandshakeContext(within); err != nil {
+		return nil, handshakeFailed(err)
 	}
-	return connected(conn, l.role, &l.config), nil
+	return t, nil
+}
+
+func (l *Listener) setDeadline(t time.Time) {
+	if d, ok := l.listener.(interface{ SetDeadline(time.Time) error }); ok {
+		_ = d.SetDeadline(t) // fails only if it is closed, and then so does Accept
+	}
 }

@@ -42,13 +42,19 @@ func (a Address) Open(ctx context.Context, role Role, c Config) (*End, error) {
 		return nil, a.failed(err)
 	}
 	e.Address = a
-	if e.Reader == nil || !role.reads() {
+	return e.as(a, role), nil
+}
+
+// as says what the end is of, and takes away what its role has not.
+func (e *End) as(a Address, role Role) *End {
+	e.Address = a
+	if !role.reads() {
 		e.Reader, e.Size, e.Skip = nil, -1, 0
 	}
 	if !role.writes() {
-		e.Writer = nil
+		e.Writer, e.Offset = nil, 0
 	}
-	return e, nil
+	return e
 }
 
 func (a *Address) open(ctx context.Context, role Role, c *Config) (*End, error) {
@@ -67,8 +73,16 @@ func (a *Address) open(ctx context.Context, role Role, c *Config) (*End, error) 
 		return openDescriptor(a.FD, role, c)
 	case File:
 		return a.openFile(ctx, role, c)
+	case FIFO:
+		return a.openFIFO(ctx, role, c)
+	case Exec:
+		return a.openCommand(role, c)
 	case Null:
 		return openNull(role)
+	case Zero:
+		return openZero()
+	case Random:
+		return openRandom(), nil
 	default:
 		return a.withRetries(ctx, c, func(ctx context.Context) (*End, error) { return a.connect(ctx, role, c) })
 	}
@@ -77,8 +91,12 @@ func (a *Address) open(ctx context.Context, role Role, c *Config) (*End, error) 
 // connect is one attempt to open what may be tried again.
 func (a *Address) connect(ctx context.Context, role Role, c *Config) (*End, error) {
 	switch a.Scheme {
-	case TCP:
-		conn, err := a.dial(ctx)
+	case TCP, Unix, TLS:
+		dial := a.dial
+		if a.Scheme == TLS {
+			dial = a.dialTLS
+		}
+		conn, err := dial(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -169,12 +187,6 @@ func (e *timeoutError) Unwrap() error { return os.ErrDeadlineExceeded }
 func quoted(s string) string { return strconv.Quote(s) }
 
 func withOp(op string, err error) error { return fmt.Errorf("%s: %w", op, err) }
-
-// skipping is for a source that begins at its beginning.
-func (e *End) skipping(c *Config) *End {
-	e.Skip = c.Offset
-	return e
-}
 
 // endOf makes an end of something that goes one way or both. A nil reader or writer stands for a half that there is not.
 func endOf(r io.Reader, w io.Writer, how ending) *End {

@@ -108,6 +108,7 @@ var options = []option{
 	count("packet", Destination, 65507, func(o *Options) *int { return &o.Packet }),
 	count("ttl", Destination, 255, func(o *Options) *int { return &o.TTL }),
 	word("interface", Both, func(o *Options) *string { return &o.Interface }, name),
+	flag("terminal", Both, func(o *Options) *bool { return &o.Terminal }),
 	{
 		"header", Both,
 		func(o *Options, v string, _ bool) error {

@@ -1,6 +1,7 @@
 package address
 
 import (
+	"crypto/tls"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -9,6 +10,9 @@ import (
 // unacknowledged returns how many of the bytes written to a TCP connection the peer's kernel has not got. It counts the
 // end of the stream, too. (tcp(7), SIOCOUTQ)
 func unacknowledged(conn net.Conn) (n int) {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return 0
