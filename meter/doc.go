@@ -1,7 +1,7 @@
 // Package meter shows people and programs how transfers are getting on, in the way of pv(1).
 //
-//	camera:  1.25GiB 0:00:13 [98.4MiB/s] [96.0MiB/s] [========>         ] 45% ETA 0:00:16 splice
-//	viewer:  1.25GiB 0:00:13 [97.9MiB/s] [95.8MiB/s] [=======>          ] 44% ETA 0:00:16 destination stalled 3s
+//	camera:  1.25GiB 0:00:13 [98.4MiB/s] (96.0MiB/s) [========>         ] 45% ETA 0:00:16 splice
+//	viewer:  1.25GiB 0:00:13 [97.9MiB/s] (95.8MiB/s) [=======>          ] 44% ETA 0:00:16 destination stalled 3s
 //
 // A [Display] writes to an [io.Writer] that it is given, and to nothing else. It gets a [State] of each transfer
 // every now and then, which is all that it knows of them, and works out rates, averages and times of arrival from
@@ -18,7 +18,7 @@
 //	%b %{bytes} %{transferred}   1.25GiB
 //	%t %{timer}                  0:00:13
 //	%r %{rate}                   [98.4MiB/s]  over the last interval
-//	%a %{average-rate}           [96.0MiB/s]  from the beginning on
+//	%a %{average-rate}           (96.0MiB/s)  from the beginning on
 //	%p %{progress}               [====>    ] 45%, as wide as there is room, or as a number says: %20p
 //	%{progress-bar-only}         ====>        likewise
 //	%{progress-amount-only}       45%

@@ -119,7 +119,7 @@ func (l *layout) text(k kind, f figures, name string, width int) string {
 	case showRate:
 		return "[" + amount(f.rate) + "/s]"
 	case showAverage:
-		return "[" + amount(f.average) + "/s]"
+		return "(" + amount(f.average) + "/s)"
 	case showPercent:
 		return percentage(f)
 	case showETA:

@@ -95,7 +95,7 @@ func TestALineHasTheLayoutOfPV(t *testing.T) {
 	}{
 		{
 			"all", 0, "", 90, nil,
-			"45.0MiB 0:00:13 [98.4MiB/s] [96.0MiB/s] [==========>              ] 45% ETA 0:00:16 splice",
+			"45.0MiB 0:00:13 [98.4MiB/s] (96.0MiB/s) [==========>              ] 45% ETA 0:00:16 splice",
 		},
 		{"as pv 1.6 has drawn it", Bytes | Timer | Rate | Bar | ETA, "", 80, func(f *figures) {
 			f.State = State{Bytes: 5242880, Total: 40_000_000, Elapsed: 542 * time.Millisecond}
@@ -108,7 +108,7 @@ func TestALineHasTheLayoutOfPV(t *testing.T) {
 		{"a name", Bytes, "disk", 72, nil, "     disk: 45.0MiB splice"},
 		{
 			"size not known", 0, "", 72, unknown,
-			"45.0MiB 0:00:13 [98.4MiB/s] [96.0MiB/s] [        <=>            ] splice",
+			"45.0MiB 0:00:13 [98.4MiB/s] (96.0MiB/s) [        <=>            ] splice",
 		},
 		{
 			"nothing yet", Bar | ETA, "", 40, func(f *figures) { f.Bytes = 0; f.left = -1; f.Path = "" },
@@ -181,8 +181,8 @@ func TestWhatMattersLeastGivesWay(t *testing.T) {
 		width int
 		want  string
 	}{
-		{100, "45.0MiB 0:00:13 [98.4MiB/s] [96.0MiB/s] [========>           ] 45% ETA 0:00:16 skipped 1.2MiB splice"},
-		{85, "45.0MiB 0:00:13 [98.4MiB/s] [96.0MiB/s] [====>       ] 45% ETA 0:00:16 skipped 1.2MiB"},
+		{100, "45.0MiB 0:00:13 [98.4MiB/s] (96.0MiB/s) [========>           ] 45% ETA 0:00:16 skipped 1.2MiB splice"},
+		{85, "45.0MiB 0:00:13 [98.4MiB/s] (96.0MiB/s) [====>       ] 45% ETA 0:00:16 skipped 1.2MiB"},
 		{70, "45.0MiB 0:00:13 [98.4MiB/s] [===>     ] 45% ETA 0:00:16 skipped 1.2MiB"},
 		{60, "45.0MiB 0:00:13 [98.4MiB/s] 45% ETA 0:00:16 skipped 1.2MiB"},
 		{50, "45.0MiB 0:00:13 [98.4MiB/s] 45% skipped 1.2MiB"},
@@ -203,13 +203,13 @@ func TestAFormatSaysAllThatIsShown(t *testing.T) {
 		{"%b of it", "45.0MiB of it"},
 		{"%N %b", "     disk: 45.0MiB"},
 		{"%t%%", "0:00:13%"},
-		{"%{eta}|%{average-rate}|%{path}", "ETA 0:00:16|[96.0MiB/s]|splice"},
+		{"%{eta}|%{average-rate}|%{path}", "ETA 0:00:16|(96.0MiB/s)|splice"},
 		{"%p", "[==============>                   ] 45%"},
 		{"%12p|%r", "[=>    ] 45%|[98.4MiB/s]"},
 		{"%10{progress-bar-only}|%{progress-amount-only}", "===>      | 45%"},
 		{"%{progress-bar-only}<", "================>                      <"},
 		{"\x1b[31m%b", `\x1b[31m45.0MiB`},
-		{"%I %a %e: much that is not to be seen any more", "FIN 12:00:16 [96.0MiB/s] ETA 0:00:16: mu"},
+		{"%I %a %e: much that is not to be seen any more", "FIN 12:00:16 (96.0MiB/s) ETA 0:00:16: mu"},
 		{"no more", "no more"},
 	} {
 		got := lineOf(t, Config{Format: c.format, Name: "disk"}, half(), 40)
