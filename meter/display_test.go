@@ -292,7 +292,7 @@ func TestTheTimeCountsFromTheFirstByteOn(t *testing.T) {
 	d.Show([]State{{Elapsed: 6 * time.Second, Total: -1}})
 	s.shows()
 	d.Show([]State{{Elapsed: 8 * time.Second, Bytes: 2 * mib, Total: -1}})
-	s.shows("2.00MiB 0:00:02 [1.00MiB/s]")
+	s.shows("2.00MiB 0:00:02 (1.00MiB/s)")
 
 	s = newFakeScreen(t, 40, 3)
 	d = newDisplay(t, s, Config{Parts: Bytes | Timer, Wait: true})
