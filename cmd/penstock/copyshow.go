@@ -146,7 +146,7 @@ func (s *stream) states() (all []meter.State) {
 	for _, o := range s.outs {
 		st := meter.State{
 			Name: o.addr.Redacted(), Total: s.total, Before: s.before, Elapsed: s.took + rep.Elapsed,
-			Bytes: o.had, Note: s.note(o), Ended: s.over || o.err != nil,
+			Bytes: o.had, Path: string(o.path), Note: s.note(o), Ended: s.over || o.err != nil,
 		}
 		if o.place >= 0 && s.tr != nil {
 			o.look(&st, &rep)

@@ -47,7 +47,8 @@ type output struct {
 	place    int   // among the outputs of the transfer; -1 if it is not among them
 	had      int64 // bytes that transfers before have brought
 	skipped  int64
-	err      error // what it failed with
+	path     penstock.Path // the way that they took
+	err      error         // what it failed with
 	inFlight *penstock.Pipe
 	fate     string // of what was in flight
 	finished bool
@@ -279,12 +280,13 @@ func (s *stream) settle(ctx context.Context, rep penstock.Report, err error) {
 		if o.place < 0 {
 			continue
 		}
-		had, skipped := rep.Delivered, int64(0)
+		out := penstock.OutputReport{Delivered: rep.Delivered, Path: rep.Path}
 		if rep.Outputs != nil {
-			had, skipped = rep.Outputs[o.place].Delivered, rep.Outputs[o.place].Skipped
+			out = rep.Outputs[o.place]
 		}
-		o.had += had
-		o.skipped += skipped
+		o.had += out.Delivered
+		o.skipped += out.Skipped
+		o.path = out.Path
 	}
 	s.tr = nil
 	s.mu.Unlock()
