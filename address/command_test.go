@@ -31,12 +31,12 @@ func TestACommandIsReadWrittenAndBoth(t *testing.T) {
 	fill(t, open(t, "exec:cat | (sleep 0.1; cat) >"+to, Destination, Config{}), got)
 	same(t, read(t, to), want)
 	both := open(t, "exec:tr a b", Both, Config{})
-	meanwhile(t, func() {
+	defer meanwhile(func() {
 		_, _ = both.Writer.Write(bytes.Repeat([]byte("a"), 1<<20))
 		if err := both.CloseWrite(); err != nil {
 			t.Error(err)
 		}
-	})
+	})()
 	same(t, drain(t, both), bytes.Repeat([]byte("b"), 1<<20))
 }
 

@@ -17,13 +17,13 @@ func TestAFIFOIsOpenedWhenBothAreThere(t *testing.T) {
 	want := stream()
 	path := filepath.Join(t.TempDir(), "p")
 	got := make(chan []byte, 1)
-	meanwhile(t, func() {
+	defer meanwhile(func() {
 		e := open(t, "fifo:"+path+"?create&mode=0600", Source, Config{Offset: 2})
 		if _, ok := e.Reader.(*os.File); !ok || e.Skip != 2 {
 			t.Errorf("%T, %d bytes to be skipped", e.Reader, e.Skip)
 		}
 		got <- drain(t, e)
-	})
+	})()
 	fill(t, open(t, "fifo:"+path+"?create", Destination, Config{}), want)
 	same(t, <-got, want)
 }
@@ -33,14 +33,14 @@ func TestAPlainPathMayBeAFIFO(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	meanwhile(t, func() { // as cat does it: an open that waits
+	defer meanwhile(func() { // as cat does it: an open that waits
 		if err := os.WriteFile(path, []byte("from a blocking writer"), 0); err != nil {
 			t.Error(err)
 		}
-	})
+	})()
 	same(t, drain(t, open(t, path, Source, Config{})), []byte("from a blocking writer"))
 	got := make(chan []byte, 1)
-	meanwhile(t, func() { got <- read(t, path) })
+	defer meanwhile(func() { got <- read(t, path) })()
 	fill(t, open(t, path, Destination, Config{}), []byte("to a blocking reader"))
 	same(t, <-got, []byte("to a blocking reader"))
 }
@@ -50,13 +50,13 @@ func TestAWriterWhoSaysNothingIsTheEndOfAFIFO(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	meanwhile(t, func() {
+	defer meanwhile(func() {
 		if f, err := os.OpenFile(path, os.O_WRONLY, 0); err != nil {
 			t.Error(err)
 		} else {
 			f.Close()
 		}
-	})
+	})()
 	same(t, drain(t, open(t, path, Source, Config{})), nil)
 }
 

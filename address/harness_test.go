@@ -18,8 +18,8 @@ import (
 // within is a context that ends a test that hangs.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // also what ends after the test does
-	t.Cleanup(cancel)
+	ctx, cancel := context.WithCancel(context.Background()) // not the test's: some goes on until its cleanup
+	time.AfterFunc(30*time.Second, cancel)
 	return ctx
 }
 
@@ -121,11 +121,11 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-// meanwhile runs f beside the test, which ends after it.
-func meanwhile(t *testing.T, f func()) {
+// meanwhile runs f beside the test. What it returns waits for it, before the test cleans up.
+func meanwhile(f func()) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(f)
-	t.Cleanup(wg.Wait)
+	return wg.Wait
 }
 
 // listen listens, and closes at the test's end.

@@ -45,9 +45,9 @@ func TestAConnectionCarriesEveryByteEitherWay(t *testing.T) {
 	want := stream()
 	for name, text := range streamSockets(t) {
 		t.Run(name, func(t *testing.T) {
-			l := listen(t, text+"?accept=2&rcvbuf=256KiB", Source, Config{})
+			l := listen(t, text+"?accept=2&rcvbuf=1MiB", Source, Config{})
 			got := make(chan []byte, 2)
-			meanwhile(t, func() {
+			defer meanwhile(func() {
 				for range 2 {
 					e := accept(t, l)
 					isBare(t, e.Reader)
@@ -56,9 +56,9 @@ func TestAConnectionCarriesEveryByteEitherWay(t *testing.T) {
 				if _, err := l.Accept(t.Context()); err != io.EOF {
 					t.Error("a third: ", err)
 				}
-			})
+			})()
 			for range 2 {
-				e := open(t, peerOf(l)+"?sndbuf=256KiB", Destination, Config{})
+				e := open(t, peerOf(l)+"?sndbuf=1MiB", Destination, Config{})
 				isBare(t, e.Writer)
 				fill(t, e, want)
 				same(t, <-got, want)
@@ -66,7 +66,7 @@ func TestAConnectionCarriesEveryByteEitherWay(t *testing.T) {
 		})
 		t.Run(name+", from who listens", func(t *testing.T) {
 			l := listen(t, text, Destination, Config{})
-			meanwhile(t, func() { fill(t, accept(t, l), want) })
+			defer meanwhile(func() { fill(t, accept(t, l), want) })()
 			same(t, drain(t, open(t, peerOf(l), Source, Config{})), want)
 		})
 	}
@@ -88,7 +88,7 @@ func TestTheTailArrivesAlthoughThePeerAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t, text, Both, Config{})
 			got := make(chan []byte, 1)
-			meanwhile(t, func() {
+			defer meanwhile(func() {
 				e := accept(t, l)
 				// The answer is longer than sockets hold, and comes while nothing is read.
 				var wg sync.WaitGroup
@@ -103,7 +103,7 @@ func TestTheTailArrivesAlthoughThePeerAnswers(t *testing.T) {
 				if err := e.Finish(within(t)); err != nil {
 					t.Error(err)
 				}
-			})
+			})()
 			fill(t, open(t, peerOf(l), Destination, Config{}), want)
 			same(t, <-got, want)
 		})
@@ -169,13 +169,13 @@ func TestBothWaysAreEndedOneAfterTheOther(t *testing.T) {
 			l := listen(t, text, Both, Config{})
 			e := open(t, peerOf(l), Both, Config{})
 			peer := accept(t, l)
-			meanwhile(t, func() {
+			defer meanwhile(func() {
 				b, err := io.ReadAll(peer.Reader)
 				if err != nil {
 					t.Error(err)
 				}
 				fill(t, peer, append(b, " and back"...))
-			})
+			})()
 			if _, err := e.Writer.Write([]byte("there")); err != nil {
 				t.Error(err)
 			}
@@ -232,12 +232,12 @@ func TestAnAttemptIsRepeatedUntilSomebodyIsThere(t *testing.T) {
 	at := closedPort(t)
 	refused := make(chan string, 2)
 	got := make(chan []byte, 1)
-	meanwhile(t, func() {
+	defer meanwhile(func() {
 		if said := <-refused; said != "cannot connect yet: connect: connection refused; trying again" {
 			t.Errorf("%q", said)
 		}
 		got <- drain(t, accept(t, listen(t, "tcp-listen://"+at, Source, Config{})))
-	})
+	})()
 	fill(t, open(t, at+"?retry=20s", Destination, Config{Say: func(text string) { refused <- text }}), []byte("x"))
 	same(t, <-got, []byte("x"))
 	if len(refused) > 0 {

@@ -35,19 +35,19 @@ func TestTheStandardStreamsAreWhatTheyAreGiven(t *testing.T) {
 	want := stream()
 	in, toIn := pipe(t)
 	fromOut, out := pipe(t)
-	meanwhile(t, func() {
+	defer meanwhile(func() {
 		_, _ = toIn.Write(want)
 		toIn.Close()
-	})
+	})()
 	both := open(t, "-", Both, Config{Stdin: in, Stdout: out})
 	if both.Reader != in || both.Writer != out {
 		t.Error("they are not the files themselves")
 	}
 	got := make(chan []byte, 1)
-	meanwhile(t, func() {
+	defer meanwhile(func() {
 		b, _ := io.ReadAll(fromOut)
 		got <- b
-	})
+	})()
 	b, err := io.ReadAll(both.Reader)
 	if err != nil {
 		t.Fatal(err)

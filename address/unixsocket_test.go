@@ -27,7 +27,7 @@ func TestASocketThatNobodyListensToIsReplaced(t *testing.T) {
 	fails(t, "unix-listen:"+path, Source, "somebody listens there already")
 	// Whoever listens has not noticed: the next connection is the first.
 	e := open(t, "unix:"+path, Destination, Config{})
-	meanwhile(t, func() { fill(t, e, []byte("hello")) })
+	defer meanwhile(func() { fill(t, e, []byte("hello")) })()
 	same(t, drain(t, accept(t, l)), []byte("hello"))
 	l.Close()
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
