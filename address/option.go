@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
+	"github.com/penstock-io/penstock/internal/size"
 )
 
 // option is one that may stand behind the question mark.
@@ -26,7 +26,7 @@ type option struct {
 var options = []option{
 	word("on-slow", Destination, func(o *Options) *string { return &o.OnSlow }, onSlow),
 	flag("append", Destination, func(o *Options) *bool { return &o.Append }),
-	size("offset", Both, func(o *Options) *int64 { return &o.Offset }),
+	sizeOption("offset", Both, func(o *Options) *int64 { return &o.Offset }),
 	flag("direct", Both, func(o *Options) *bool { return &o.Direct }),
 	flag("sync", Destination, func(o *Options) *bool { return &o.Sync }),
 	flag("excl", Destination, func(o *Options) *bool { return &o.Excl }),
@@ -172,15 +172,15 @@ func word(name string, roles Role, at func(*Options) *string, check func(string)
 	}
 }
 
-func size(name string, roles Role, at func(*Options) *int64) option {
+func sizeOption(name string, roles Role, at func(*Options) *int64) option {
 	return option{
 		name, roles,
 		func(o *Options, v string, _ bool) error {
-			n, err := humanize.ParseBytes(v)
-			if err != nil || n > math.MaxInt64 {
-				return errors.New("want a size such as 64MiB")
+			n, err := size.Parse(v)
+			if err != nil {
+				return err
 			}
-			*at(o) = int64(n)
+			*at(o) = n
 			return nil
 		},
 		func(o *Options) []string { return unless(*at(o) == 0, strconv.FormatInt(*at(o), 10)) },
@@ -189,7 +189,7 @@ func size(name string, roles Role, at func(*Options) *int64) option {
 
 // buffer is a size that the system has to be able to take.
 func buffer(name string, at func(*Options) *int64) option {
-	opt := size(name, Both, at)
+	opt := sizeOption(name, Both, at)
 	set := opt.set
 	opt.set = func(o *Options, v string, bare bool) error {
 		if err := set(o, v, bare); err != nil {

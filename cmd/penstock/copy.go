@@ -76,7 +76,8 @@ destination that fails cuts no other short, unless --output-error says so.
 On a terminal, or with -f, a line for each destination on stderr says how it gets on, and if it does not, which side holds
 it up. SIGUSR1 prints that at any time. Ctrl-C ends the copy after what is in flight has been delivered.
 
-SIZE is in bytes, or with K, M, G, T (of 1024) or kB, MB, GB (of 1000).`,
+SIZE is in bytes, or with K, M, G, T (of 1024) or kB, MB, GB (of 1000). A process is told how it went by the exit status:
+0 all has arrived, 2 usage, 3 the source failed, 4 the destination did, 5 some destinations did, 130 interrupted.`,
 		Example: `  tar cf - tree | penstock copy - tcp://backup:9000              # send a tree
   penstock copy tcp-listen://:9000 tree.tar -o 'exec:tar tf -'   # receive, keep, and list it on the way
   penstock copy -L 10M --sum sha256 disk.img /dev/sdb            # at 10 MiB/s, with a checksum and a progress bar
@@ -101,6 +102,7 @@ SIZE is in bytes, or with K, M, G, T (of 1024) or kB, MB, GB (of 1000).`,
 	flags.BoolVar(&f.both, "both", false, "copy back, too: what comes from DESTINATION goes to SOURCE")
 	flags.VarP(&f.rate, "rate-limit", "L", "hold it to `SIZE` per second; 0 is no limit")
 	flags.Var(&f.limit, "limit", "end after `SIZE`")
+	flags.BoolVarP(&f.stopAtSize, "stop-at-size", "S", false, "end after what --size says")
 	flags.Var(&f.skip, "skip", "begin `SIZE` into the source")
 	flags.StringVar(&f.sum, "sum", "",
 		"say the checksum of what passed: `ALGO` is md5, sha1, sha256, sha512 or crc32; ALGO:FILE writes it there")
