@@ -36,18 +36,18 @@ func newBench() *cobra.Command {
 		Short: "Measure what each path reaches on this machine, in ten seconds",
 		Long: `Measure what each path reaches on this machine, in ten seconds.
 
-Bytes are moved between each pair of ends three times over: as penstock moves them, as it does with --no-splice, and by Go's
-io.Copy. The measurements take turns, in rounds, and the table has the medians:
+Bytes are moved between each pair of ends three times over: as penstock moves them, as it does with --no-splice, and by
+Go's io.Copy. The measurements take turns, in rounds, and the table has the medians:
 
   PATH      the path that was taken
   GB/s      10^9 bytes per second
   CPU s/GB  seconds of processor time, user and system, for 10^9 bytes
   RATIO     of the throughput to that of read(2) and write(2) between the same ends
 
-On Linux whoever feeds the sources and drains the sinks is another process, whose processor time does not count; elsewhere
-it cannot be told, and is left out. What the kernel does for a peer on behalf of a sender counts as the sender's: on
-loopback that is most of TCP. The feeder and the drain need processors, too: with fewer than three they share with what is
-measured, and the rates are lower than the processor time alone would allow.
+On Linux whoever feeds the sources and drains the sinks is another process, whose processor time does not count;
+elsewhere it cannot be told, and is left out. What the kernel does for a peer on behalf of a sender counts as the
+sender's: on loopback that is most of TCP. The feeder and the drain need processors, too: with fewer than three they
+share with what is measured, and the rates are lower than the processor time alone would allow.
 
 Files stay in the page cache, and are written over and over: a disk's own speed does not show. There are two, of --size
 each. They lose their names as soon as they are open, so nothing of them is left, however this ends.`,

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startPeers starts a process that is the peer of all the ends, so that its processor time is not taken for theirs. What
-// is returned ends it, and waits for that.
+// startPeers starts a process that is the peer of all the ends, so that its processor time is not taken for theirs.
+// What is returned ends it, and waits for that.
 func (b *bench) startPeers() (stop func(), err error) {
 	program, err := os.Executable()
 	if err != nil {

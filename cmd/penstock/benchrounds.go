@@ -40,8 +40,8 @@ type bench struct {
 
 var errInterrupted = errors.New("interrupted")
 
-// run measures for about as long as its flags ask for. A machine that takes longer has fewer rounds: the last one begins
-// within that time.
+// run measures for about as long as its flags ask for. A machine that takes longer has fewer rounds: the last one
+// begins within that time.
 func (b *bench) run(ctx context.Context) (*benchResult, error) {
 	err := b.open()
 	defer b.close()
@@ -136,15 +136,17 @@ type benchSamples struct {
 }
 
 // measure moves n bytes again and again, for so long, once at least.
-func (s *benchSamples) measure(ctx context.Context, p *benchPair, way benchWay, n int64, long time.Duration) (err error) {
+func (s *benchSamples) measure(ctx context.Context, p *benchPair, way benchWay, n int64, long time.Duration) error {
 	var moved int64
 	cpu, known := processorTime()
 	began := time.Now()
 	elapsed := time.Duration(0)
 	for last := time.Duration(0); moved == 0 || elapsed+last/2 < long; { // as near to it as whole turns come
-		if s.path, err = p.move(ctx, way, n); err != nil {
+		path, err := p.move(ctx, way, n)
+		if err != nil {
 			return err
 		}
+		s.path = path
 		moved += n
 		last, elapsed = time.Since(began)-elapsed, time.Since(began)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestWhatMakeInstalls installs into a folder of its own: the program, which runs, a page for each command, which tells of
-// each of its flags, and completions that each shell takes.
+// TestWhatMakeInstalls installs into a folder of its own: the program, which runs, a page for each command, which
+// tells of each of its flags, and completions that each shell takes.
 func TestWhatMakeInstalls(t *testing.T) {
 	dest := t.TempDir()
 	runMake(t, dest, "install")

@@ -1,5 +1,5 @@
-// Package manual writes the man pages of a cobra command and of those below it. They say what --help says, from the same
-// texts, so that neither can go stale.
+// Package manual writes the man pages of a cobra command and of those below it. They say what --help says, from the
+// same texts, so that neither can go stale.
 //
 // A command's Long and Example are set as they stand: paragraphs are filled, and an indented block is a list if each of
 // its lines is a term, two spaces or more, and what it means, and else an example, line by line. Cobra's own generator
