@@ -9,21 +9,35 @@ import (
 // betweenPipes carries the bytes where an end is a pipe of either backing already, as [Splice] does. Nothing is ever in
 // flight then: what the sink has not taken is still in the source, or in the pipe that is the sink.
 func (c *carriage) betweenPipes() (done bool, err error) {
+	src, dst := c.pipeEnd()
+	switch {
+	case src != nil:
+		if err := c.outOfPipe(c.sink, src); !errors.Is(err, ErrNoKernelPipe) {
+			return true, err
+		}
+		return false, nil // a sink that refuses splice, and no side pipe to look at the bytes: they are read
+	case dst != nil:
+		return true, c.intoPipe(dst, c.source)
+	default:
+		return false, nil
+	}
+}
+
+// pipeEnd returns the end that is a pipe and lets the other be its sink, or its source; neither if the pipe is to be read
+// and written like anything else.
+func (c *carriage) pipeEnd() (src, dst Conduit) {
 	if len(c.outs) > 1 || c.queued() || c.t.noSplice || c.t.stable {
-		return false, nil // the pipe is read and written like anything else
+		return nil, nil
 	}
 	src, out := bare(c.src)
 	dst, in := bare(c.dst)
 	switch {
 	case out && !c.peeks(src):
-		if err := c.outOfPipe(c.sink, src); !errors.Is(err, ErrNoKernelPipe) {
-			return true, err
-		}
-		return false, nil // a sink that refuses splice, and no side pipe to look at the bytes: they are read
+		return src, nil
 	case in && c.source != nil && !c.parts(): // else a Read may be left behind, and wants a buffer that is
-		return true, c.intoPipe(dst, c.source)
+		return nil, dst
 	default:
-		return false, nil
+		return nil, nil
 	}
 }
 

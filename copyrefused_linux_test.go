@@ -17,7 +17,7 @@ import (
 // told are those that are allowed.
 func TestCopiesAreRightInASandbox(t *testing.T) {
 	const (
-		matrix = "CopyCarriesEveryByteBetweenAnyTwoEnds|TeesCarryEveryByteToEachOutput"
+		matrix = "CopyCarriesEveryByteBetweenAnyTwoEnds|ExplainForetellsTheWay|TeesCarryEveryByteToEachOutput"
 		all    = matrix + "|CopyBothLosesNothingAtAHalfClose|CopyBothGivesBackWhatWasInFlight|TwoFailingOutputsAreBothTold|" +
 			"ACancelledTeeLeavesEachOutputWhatItLacks"
 	)

@@ -20,26 +20,49 @@ const fileChunk = 4 << 20
 // byDescriptor takes such a way if there is one, and tells whether that carried everything. It is given up only before
 // it has moved anything.
 func (c *carriage) byDescriptor() (done bool, err error) {
-	if len(c.outs) > 1 || c.queued() || c.t.noSplice || !c.outs[0].edge.known() {
-		return false, nil
-	}
-	in, out := &c.in, &c.outs[0].edge
-	f := fileRange{file: in}
-	switch {
-	case c.window(&f):
-		section, at := c.src.(*io.SectionReader), f.at
-		c.settle = append(c.settle, func(n int64) {
-			_, _ = section.Seek(at+n, io.SeekStart) // within the window
-		})
-		return c.sendFile(&f)
-	case !in.known() || c.t.stable:
-		return false, nil
-	case (in.isFIFO() || out.isFIFO()) && out.refused == "":
+	f := fileRange{file: &c.in}
+	switch c.descriptorWay(&f) {
+	case wayFIFO:
 		return c.direct()
-	case in.isFile():
+	case wayFile:
+		if f.own {
+			section, at := c.src.(*io.SectionReader), f.at
+			c.settle = append(c.settle, func(n int64) {
+				_, _ = section.Seek(at+n, io.SeekStart) // within the window
+			})
+		}
 		return c.sendFile(&f)
 	default:
 		return false, nil
+	}
+}
+
+// descriptorWay is one of these ways.
+type descriptorWay int
+
+const (
+	wayNone descriptorWay = iota
+	wayFIFO               // splice, as one of the two is a FIFO
+	wayFile               // sendfile or copy_file_range
+)
+
+// descriptorWay chooses the way, and finds the file's range.
+func (c *carriage) descriptorWay(f *fileRange) descriptorWay {
+	if len(c.outs) > 1 || c.queued() || c.t.noSplice || !c.outs[0].edge.known() {
+		return wayNone
+	}
+	in, out := &c.in, &c.outs[0].edge
+	switch {
+	case c.window(f):
+		return wayFile
+	case !in.known() || c.t.stable:
+		return wayNone
+	case (in.isFIFO() || out.isFIFO()) && out.refused == "":
+		return wayFIFO
+	case in.isFile():
+		return wayFile
+	default:
+		return wayNone
 	}
 }
 
@@ -81,12 +104,8 @@ func (c *carriage) window(f *fileRange) bool {
 // sendFile sends the range to a socket, or copies it to a file.
 func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 	out := &c.outs[0].edge
-	w := &way{path: PathSendfile, from: f.file.what, to: out.what}
-	switch {
-	case out.isSocket() && !out.parks():
-	case out.isFile():
-		w.path, f.copies = PathCopyFileRange, true
-	default:
+	w := c.fileWay(f)
+	if w == nil {
 		return false, nil
 	}
 	before := c.t.now.Load()
@@ -123,6 +142,20 @@ func (c *carriage) sendFile(f *fileRange) (done bool, err error) {
 			return true, c.blame(f, err)
 		}
 	}
+}
+
+// fileWay is the way from the range to what the sink is, nil if there is none.
+func (c *carriage) fileWay(f *fileRange) *way {
+	out := &c.outs[0].edge
+	w := &way{path: PathSendfile, from: f.file.what, to: out.what}
+	switch {
+	case out.isSocket() && !out.parks():
+	case out.isFile():
+		w.path, f.copies = PathCopyFileRange, true
+	default:
+		return nil
+	}
+	return w
 }
 
 // elsewhere tells errors of sendfile and copy_file_range alone: EBADF is for a file that only appends, ENOMEM for the
