@@ -254,5 +254,13 @@ func (j *copyJob) options() []penstock.Option {
 	return opts
 }
 
+// pipes is how large the pipes are to be that bulk goes through, those of others included.
+func (j *copyJob) pipes() int {
+	if j.pipeSize > 0 {
+		return int(j.pipeSize)
+	}
+	return 1 << 20
+}
+
 // grace is how long what is in flight may take to arrive after an interruption.
 const grace = 5 * time.Second

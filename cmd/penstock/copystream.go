@@ -189,11 +189,13 @@ func (s *stream) move(ctx context.Context) {
 	if s.job.timeout > 0 {
 		opts = append(opts, penstock.WithTimeout(s.job.timeout))
 	}
+	grow(s.src.Reader, s.job.pipes())
 	var ws []io.Writer
 	for _, o := range s.outs {
 		if o.place = -1; o.err != nil {
 			continue
 		}
+		grow(o.end.Writer, s.job.pipes())
 		o.place = len(ws)
 		ws = append(ws, o.end.Writer)
 	}
