@@ -64,7 +64,7 @@ func (s *stream) lost(o *output, op *penstock.OpError) {
 	}
 	err := error(&positionError{op.Offset + s.before + o.earlier(s), reason(op)})
 	if cerr := o.end.Close(); cerr != nil { // a command's status says more than a broken pipe
-		err = fmt.Errorf("%w; %v", err, cerr)
+		err = fmt.Errorf("%w; %s", err, withoutAddress(cerr))
 	}
 	s.failed(o, err)
 }
@@ -252,9 +252,9 @@ func (o *output) why() string { return withoutAddress(o.err) }
 
 // withoutAddress takes the address off an error that begins with it.
 func withoutAddress(err error) string {
-	ae, ok := err.(*address.Error)
-	switch {
-	case !ok:
+	var ae *address.Error
+	switch is := errors.As(err, &ae); {
+	case !is || errors.As(err, new(*positionError)):
 		return err.Error()
 	case ae.Part != "":
 		return ae.Part + ": " + ae.Err.Error()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -62,6 +63,11 @@ func (s *stream) open(ctx context.Context) {
 	if s.job.resume { // what is there says where to begin
 		s.openDestinations(ctx)
 		s.openSource(ctx)
+		for _, o := range s.outs {
+			if o.err == nil && s.reads(&o.addr) {
+				s.failed(o, errItself)
+			}
+		}
 		return
 	}
 	if s.openSource(ctx); s.srcErr == nil {
@@ -121,7 +127,10 @@ func (s *stream) openDestinations(ctx context.Context) {
 	c := address.Config{Say: func(text string) { s.job.say("%s", text) }, Resume: s.job.resume}
 	for i, o := range s.outs {
 		end, err := s.given.destination, error(nil)
-		if end == nil || s.given.place != i {
+		switch {
+		case s.reads(&o.addr):
+			err = errItself
+		case end == nil || s.given.place != i:
 			end, err = o.addr.Open(ctx, address.Destination, c)
 		}
 		if err == nil && s.job.resume && o.addr.Scheme == address.File {
@@ -137,6 +146,22 @@ func (s *stream) openDestinations(ctx context.Context) {
 			}
 		}
 	}
+}
+
+var errItself = errors.New("is the source: it would be emptied, or grow for ever")
+
+// reads tells whether a destination is the file that is read from. With an offset that may be meant.
+func (s *stream) reads(a *address.Address) bool {
+	if s.src == nil || a.Scheme != address.File || a.Options.Offset > 0 {
+		return false
+	}
+	f, is := s.src.Reader.(*os.File)
+	if !is {
+		return false
+	}
+	from, err := f.Stat()
+	to, terr := os.Stat(a.Path)
+	return err == nil && terr == nil && from.Mode().IsRegular() && os.SameFile(from, to)
 }
 
 // resumed takes the length of a file that is to be gone on with: the same for all.
