@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 )
@@ -24,27 +25,33 @@ func openStdio(role Role, c *Config) (*End, error) {
 		if err := usable(in, false); err != nil {
 			return nil, &partError{"standard input", err}
 		}
-		e.begins(in, c)
+		if err := e.begins(in, c); err != nil {
+			return nil, err
+		}
 	}
 	return e, nil
 }
 
 // begins finds where a file that somebody else opened stands, moves it on, and says how much there is.
-func (e *End) begins(f *os.File, c *Config) {
+func (e *End) begins(f *os.File, c *Config) error {
 	e.Skip = c.Offset
 	fi, err := f.Stat()
 	if err != nil || !fi.Mode().IsRegular() {
-		return
+		return nil // its bytes are dropped
 	}
 	at, err := f.Seek(0, 1)
 	if err != nil {
-		return
+		return nil
+	}
+	if c.Offset > 0 && at+c.Offset > fi.Size() {
+		return &partError{fmt.Sprintf("offset %d", at+c.Offset), fmt.Errorf("the file has %d bytes", fi.Size())}
 	}
 	if _, err := f.Seek(c.Offset, 1); err != nil {
-		return
+		return nil
 	}
 	e.Skip = 0
 	e.Size = max(fi.Size()-at-c.Offset, 0)
+	return nil
 }
 
 // openDescriptor opens fd:N. The first three are what everybody else in the process has, too.
@@ -70,7 +77,9 @@ func openDescriptor(n int, role Role, c *Config) (*End, error) {
 	}
 	e := endOf(f, f, how)
 	if role.reads() {
-		e.begins(f, c)
+		if err := e.begins(f, c); err != nil {
+			return nil, err
+		}
 	}
 	return e, nil
 }

@@ -61,15 +61,12 @@ func (c *conversation) run(ctx context.Context) {
 	defer cancel(nil)
 	j := c.job
 	opts := j.options()
-	if n := j.most(); n >= 0 {
+	if n := j.most; n >= 0 {
 		opts = append(opts, penstock.WithLimit(n))
 	}
 	c.there = penstock.NewTransfer(c.b.Writer, c.a.Reader, opts...)
 	c.back = penstock.NewTransfer(c.a.Writer, c.b.Reader, opts...)
 	defer j.running(c)()
-	if j.timeout > 0 {
-		defer time.AfterFunc(j.timeout, func() { cancel(errTimeout) }).Stop()
-	}
 	if j.idle > 0 {
 		defer c.watch(j.idle, cancel)()
 	}
@@ -82,16 +79,17 @@ func (c *conversation) run(ctx context.Context) {
 		}
 	})
 	both.Wait()
-	if cause := context.Cause(ctx); errors.Is(cause, penstock.ErrIdle) || errors.Is(cause, errTimeout) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, penstock.ErrIdle):
 		j.say("%s and %s: %v", j.source.Redacted(), j.destinations[0].Redacted(), cause)
+		c.fail(exitFailed)
+	case errors.Is(cause, errTimeout):
+		j.say("%v", cause)
 		c.fail(exitFailed)
 	}
 }
 
-var (
-	errTimeout  = errors.New("not done within --timeout")
-	errAnswered = errors.New("the other side has said all")
-)
+var errAnswered = errors.New("the other side has said all")
 
 // direct carries one direction, and tells its end to the other side. A source that fails ends both: what is still said
 // to it is said in vain.

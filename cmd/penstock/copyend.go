@@ -33,12 +33,6 @@ func reason(op *penstock.OpError) error {
 	if named := (*penstock.OutputError)(nil); errors.As(err, &named) {
 		err = named.Err
 	}
-	if errors.Is(err, penstock.ErrIdle) {
-		return err
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errors.New("not done within --timeout")
-	}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		return pe.Err
@@ -46,7 +40,7 @@ func reason(op *penstock.OpError) error {
 	return err
 }
 
-// interrupted tells whether an error is the user's wish.
+// interrupted tells whether an error is the user's wish: a signal, or --timeout.
 func interrupted(ctx context.Context, op *penstock.OpError) bool {
 	return ctx.Err() != nil && errors.Is(op, context.Cause(ctx))
 }
@@ -220,6 +214,8 @@ func (s *stream) status() int {
 		}
 	}
 	switch {
+	case errors.Is(s.srcErr, errTimeout):
+		return exitFailed
 	case s.srcErr != nil:
 		return exitSource
 	case failed == 0:
@@ -279,10 +275,15 @@ func (s *stream) tell() {
 	j := s.job
 	var cause *signalError
 	switch {
-	case errors.As(s.srcErr, &cause):
-		if s.delivered() {
-			j.say("%v: all that had been read has been delivered", cause)
+	case errors.As(s.srcErr, &cause), errors.Is(s.srcErr, errTimeout):
+		why := "interrupted"
+		if cause == nil {
+			why = errTimeout.Error()
 		}
+		if s.began && s.delivered() {
+			why += ": all that had been read has been delivered"
+		}
+		j.say("%s", why)
 	case s.srcErr != nil:
 		j.say("source %s: %s", j.source.Redacted(), withoutAddress(s.srcErr))
 	}

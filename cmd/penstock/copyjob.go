@@ -22,6 +22,7 @@ type copyJob struct {
 	*copyFlags
 	source       address.Address
 	destinations []address.Address
+	most         int64 // bytes to be copied at most; -1 for all
 	display      *meter.Display
 
 	mu    sync.Mutex // guards what follows
@@ -59,7 +60,13 @@ func (f *copyFlags) checkArgs(_ *cobra.Command, args []string) error {
 
 // job turns the flags into what they mean. It opens nothing.
 func (f *copyFlags) job(cmd *cobra.Command, args []string) (*copyJob, error) {
-	j := &copyJob{copyFlags: f, speed: int64(f.rate)}
+	j := &copyJob{copyFlags: f, speed: int64(f.rate), most: -1}
+	if cmd.Flags().Changed("limit") {
+		j.most = int64(f.limit)
+	}
+	if size := int64(f.show.size); f.stopAtSize && (j.most < 0 || j.most > size) {
+		j.most = size
+	}
 	var err error
 	if j.source, err = parseAs(args[0], f.role(address.Source)); err != nil {
 		return nil, fmt.Errorf("source: %w", err)
@@ -108,7 +115,7 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--idle %v: want no less than 0", f.idle)
 	case f.timeout < 0:
 		return fmt.Errorf("--timeout %v: want no less than 0", f.timeout)
-	case f.stopAtSize && f.show.size == 0:
+	case f.stopAtSize && !changed("size"):
 		return errors.New("--stop-at-size: needs --size")
 	case f.buffer == 0 && (changed("start-above") || changed("refill-below")):
 		return errors.New("--start-above and --refill-below: need --buffer")
@@ -173,6 +180,11 @@ func (e *statusError) Error() string { return fmt.Sprintf("status %d", e.status)
 
 // run copies, and shows it. What failed has been said when it returns.
 func (j *copyJob) run(ctx context.Context) error {
+	if j.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, j.timeout, errTimeout)
+		defer cancel()
+	}
 	defer j.serveControl(ctx)()
 	stop := j.showing(ctx)
 	status := j.copyAll(ctx)
@@ -186,6 +198,8 @@ func (j *copyJob) run(ctx context.Context) error {
 	}
 	return nil
 }
+
+var errTimeout = errors.New("not done within --timeout")
 
 // copyAll makes one copy, or one for each connection, and returns the status of the first that failed.
 func (j *copyJob) copyAll(ctx context.Context) int {

@@ -25,6 +25,7 @@ type stream struct {
 
 	mu     sync.Mutex // guards what follows, which is shown while it changes
 	outs   []*output
+	began  bool               // something has been copied, or tried to
 	tr     *penstock.Transfer // the one that runs
 	took   time.Duration      // by those before it
 	total  int64              // bytes that there will be, -1 if that is not known
@@ -106,21 +107,9 @@ func (s *stream) expect() {
 	case s.src != nil && s.src.Size >= 0 && s.given.next == nil:
 		s.total = s.before + s.src.Size
 	}
-	if limit := j.most(); limit >= 0 && (s.total < 0 || s.total > s.before+limit) {
+	if limit := j.most; limit >= 0 && (s.total < 0 || s.total > s.before+limit) {
 		s.total = s.before + limit
 	}
-}
-
-// most is how many bytes are to be copied at most; -1 for all.
-func (j *copyJob) most() int64 {
-	n := int64(-1)
-	if j.limit > 0 {
-		n = int64(j.limit)
-	}
-	if j.stopAtSize && (n < 0 || n > int64(j.show.size)) {
-		n = int64(j.show.size)
-	}
-	return n
 }
 
 func (s *stream) openDestinations(ctx context.Context) {
@@ -208,11 +197,8 @@ func (s *stream) ready() bool {
 // move copies until the source ends, or something fails.
 func (s *stream) move(ctx context.Context) {
 	opts := s.job.options()
-	if n := s.job.most(); n >= 0 {
+	if n := s.job.most; n >= 0 {
 		opts = append(opts, penstock.WithLimit(max(n-s.copied(), 0)))
-	}
-	if s.job.timeout > 0 {
-		opts = append(opts, penstock.WithTimeout(s.job.timeout))
 	}
 	grow(s.src.Reader, s.job.pipes())
 	var ws []io.Writer
@@ -241,7 +227,7 @@ func (s *stream) move(ctx context.Context) {
 	}))
 	tr := penstock.NewTransfer(ws[0], s.src.Reader, opts...)
 	s.mu.Lock()
-	s.tr = tr
+	s.tr, s.began = tr, true
 	s.mu.Unlock()
 	rep, err := tr.Run(ctx)
 	s.settle(ctx, rep, err)
