@@ -164,8 +164,8 @@ func (s *stream) finish(ctx context.Context) {
 	s.mu.Unlock()
 }
 
-// cut tells whether the source ended before its end.
-func (s *stream) cut() bool { return s.srcErr != nil }
+// cut tells whether the stream ended before its end.
+func (s *stream) cut() bool { return s.srcErr != nil || s.stopped }
 
 // giveUp closes what has not been finished.
 func (s *stream) giveUp() {
@@ -207,7 +207,7 @@ func (s *stream) status() int {
 	failed, whole := 0, 0
 	for _, o := range s.outs {
 		switch {
-		case o.err == nil && o.end != nil:
+		case o.err == nil && o.end != nil && !s.stopped:
 			whole++
 		case o.err != nil && !s.quietly(o):
 			failed++
@@ -287,21 +287,21 @@ func (s *stream) tell() {
 	case s.srcErr != nil:
 		j.say("source %s: %s", j.source.Redacted(), withoutAddress(s.srcErr))
 	}
-	if s.sum != nil && !s.sum.tell(j, s.srcErr == nil) && s.srcErr == nil {
+	if s.sum != nil && !s.sum.tell(j, !s.cut()) && s.srcErr == nil {
 		s.srcErr = errors.New("the checksum could not be written")
 	}
 	if len(s.outs) < 2 || s.status() == 0 {
 		return
 	}
 	for _, o := range s.outs {
-		what := "all of it"
+		what, n := "all of it", s.before+o.had
 		switch {
 		case o.end == nil:
-			what = "nothing"
+			what, n = "nothing", 0
 		case o.err != nil || s.cut():
 			what = "and no more"
 		}
-		j.say("%s got %d bytes, %s", o.addr.Redacted(), s.before+o.had, what)
+		j.say("%s got %d bytes, %s", o.addr.Redacted(), n, what)
 	}
 }
 

@@ -19,9 +19,10 @@ type stream struct {
 	job   *copyJob
 	given ends
 
-	src    *address.End
-	srcErr error // why there is no source, or no more of it
-	sum    *checksum
+	src     *address.End
+	srcErr  error // why there is no source, or no more of it
+	stopped bool  // by a destination's failure: those that have not failed have not got everything
+	sum     *checksum
 
 	mu     sync.Mutex // guards what follows, which is shown while it changes
 	outs   []*output
@@ -123,7 +124,10 @@ func (s *stream) openDestinations(ctx context.Context) {
 			end, err = o.addr.Open(ctx, address.Destination, c)
 		}
 		if err == nil && s.job.resume && o.addr.Scheme == address.File {
-			err = s.resumed(i, end.Offset)
+			if err = s.resumed(i, end.Offset); err != nil {
+				_ = end.Close() // nothing has been written to it
+				end = nil
+			}
 		}
 		s.mu.Lock()
 		o.end = end
@@ -131,6 +135,7 @@ func (s *stream) openDestinations(ctx context.Context) {
 		if err != nil {
 			s.failed(o, err)
 			if s.job.exits() {
+				s.stopped = true
 				return
 			}
 		}
@@ -265,7 +270,8 @@ func (j *copyJob) queueOf(o *output, among int) (q penstock.Queue, is bool) {
 func (s *stream) outputFailed(ctx context.Context, op *penstock.OpError) bool {
 	if o := s.outputOf(op); o != nil && !interrupted(ctx, op) {
 		s.lost(o, op)
-		return !s.job.exits() || s.quietly(o)
+		s.stopped = s.job.exits() && !s.quietly(o)
+		return !s.stopped
 	}
 	return false
 }
