@@ -100,7 +100,7 @@ func (k *commandEnding) finish(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		k.end()
-		return errors.Join(err, withOp("waiting for the command to end", context.Cause(ctx)))
+		return firstOf(err, withOp("waiting for the command to end", context.Cause(ctx)))
 	}
 	switch n := unread.bytes(); {
 	case early && nobodyRead(k.status):

@@ -52,8 +52,25 @@ func (c *connEnding) finish(ctx context.Context) error {
 	err := c.closeWrite()
 	if err == nil {
 		err = c.seeThrough(ctx)
+	} else {
+		err = firstOf(c.refusal(), err)
 	}
-	return errors.Join(err, closed(c.conn))
+	return firstOf(err, closed(c.conn))
+}
+
+// refusal is why a peer with TLS has closed a connection that cannot be written to any more, if it has said so: with TLS
+// 1.3 it judges a client's certificate only after that is through with its handshake.
+func (c *connEnding) refusal() error {
+	t, ok := c.conn.(*tls.Conn)
+	if !ok || t.SetReadDeadline(time.Now().Add(linger/20)) != nil {
+		return nil
+	}
+	_, err := t.Read(make([]byte, 1))
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op
+	}
+	return nil
 }
 
 // closed closes what may be closed already.
@@ -100,12 +117,15 @@ func (c *connEnding) seeThrough(ctx context.Context) error {
 // giveUp resets the connection: of a clean end the peer would take what it has for the whole. A Unix socket has no reset;
 // its peer sees an end.
 func (c *connEnding) giveUp() error {
-	conn := c.conn
+	conn, why := c.conn, error(nil)
+	if c.written {
+		why = c.refusal()
+	}
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn() // whose close says no goodbye
 	}
 	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
 	}
-	return closed(conn)
+	return firstOf(why, closed(conn))
 }

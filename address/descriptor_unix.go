@@ -44,6 +44,8 @@ func control(f *os.File, do func(fd int) error) (err error) {
 	if err != nil {
 		return err
 	}
-	cerr := raw.Control(func(fd uintptr) { err = do(int(fd)) })
-	return errors.Join(cerr, err)
+	if cerr := raw.Control(func(fd uintptr) { err = do(int(fd)) }); cerr != nil {
+		return cerr
+	}
+	return err
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"os"
+	"strconv"
 	"sync"
 )
 
@@ -89,34 +91,43 @@ func (a *Address) failed(err error) error {
 	return &Error{a.Redacted(), part, err}
 }
 
-// bare takes off what names the address once more.
+// bare takes off what names the address once more, and tells of which part of it the error is.
 func bare(err error) (part string, cause error) {
-	var (
-		dns  *net.DNSError
-		op   *net.OpError
-		path *os.PathError
-		bad  *net.AddrError
-		sc   *os.SyscallError
-		in   *partError
-	)
-	switch {
-	case errors.As(err, &in):
-		_, err = bare(in.err)
-		return in.part, err
-	case errors.As(err, &dns):
-		return "host " + quoted(dns.Name), errors.New(dns.Err)
-	case errors.As(err, &bad):
-		return "", errors.New(bad.Err)
-	case errors.As(err, &op):
-		if errors.As(op.Err, &sc) {
-			return "", op.Err
+	switch e := err.(type) {
+	case *partError:
+		_, err = bare(e.err)
+		return e.part, err
+	case *finalError:
+		return bare(e.error)
+	case *url.Error:
+		return bare(e.Err)
+	case *net.DNSError:
+		return "host " + strconv.Quote(e.Name), errors.New(e.Err)
+	case *net.AddrError:
+		return "", errors.New(e.Err)
+	case *os.PathError:
+		return "", e.Err
+	case *net.OpError:
+		switch e.Err.(type) {
+		case *os.SyscallError: // has its own name for it
+			return "", e.Err
+		case *net.DNSError, *net.AddrError, *partError:
+			return bare(e.Err)
 		}
-		return "", withOp(op.Op, op.Err)
-	case errors.As(err, &path):
-		return "", path.Err
+		return "", withOp(e.Op, e.Err)
 	default:
 		return "", err
 	}
+}
+
+// firstOf returns the first error there is: what comes after a failure has seldom anything to add, and people get one line.
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nothingToEnd is of what nobody has to be told of, and nothing closed.

@@ -3,12 +3,10 @@
 package address_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	. "github.com/penstock-io/penstock/address"
 )
@@ -73,18 +71,4 @@ func TestAFIFOWithoutAPeerIsGivenUp(t *testing.T) {
 	fails(t, "fifo:"+path+"x", Source, "no such file or directory")
 	fails(t, "fifo:"+write(t, "x", nil), Source, "is no FIFO")
 	fails(t, "fifo:"+t.TempDir(), Destination, "is a directory")
-}
-
-// isCut opens what has to be waited for, and ends the wait.
-func isCut(t *testing.T, text string, role Role) {
-	t.Helper()
-	a := parse(t, text)
-	ctx, cancel := context.WithCancelCause(within(t))
-	time.AfterFunc(20*time.Millisecond, func() { cancel(errEnough) })
-	e, err := a.Open(ctx, role, Config{})
-	if err == nil {
-		e.Close()
-		t.Fatalf("%s is opened", text)
-	}
-	says(t, a, err, "enough")
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // openFile opens a file, a device, or what turns out to be a FIFO.
@@ -39,7 +40,7 @@ func whereItEnds(path string, err error) error {
 	if _, missing := os.Stat(dir); missing == nil || !errors.Is(missing, fs.ErrNotExist) {
 		return err
 	}
-	return &partError{"folder " + quoted(dir), err}
+	return &partError{"folder " + strconv.Quote(dir), err}
 }
 
 func (a *Address) openSource(c *Config, fi fs.FileInfo) (*End, error) {
@@ -57,19 +58,36 @@ func (a *Address) openSource(c *Config, fi fs.FileInfo) (*End, error) {
 func (a *Address) sourceFrom(f *os.File, c *Config, fi fs.FileInfo) (*End, error) {
 	e := endOf(f, nil, &fileEnding{file: f})
 	at := a.Options.Offset + c.Offset
-	if !fi.Mode().IsRegular() {
-		if _, err := f.Seek(at, io.SeekStart); err != nil {
-			e.Skip = at
+	size := int64(-1)
+	switch mode := fi.Mode(); {
+	case mode.IsRegular():
+		size = fi.Size()
+	case mode&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice: // a disk, which has its size at its end
+		if n, err := f.Seek(0, io.SeekEnd); err == nil {
+			size = n
 		}
-		return e, nil
 	}
-	if at > fi.Size() {
-		return nil, &partError{fmt.Sprintf("offset %d", at), fmt.Errorf("the file has %d bytes", fi.Size())}
+	if size >= 0 && at > size {
+		return nil, &partError{fmt.Sprintf("offset %d", at), fmt.Errorf("there are %d bytes", size)}
 	}
-	if _, err := f.Seek(at, io.SeekStart); err != nil {
+	switch _, err := f.Seek(at, io.SeekStart); {
+	case err == nil && size >= 0:
+		e.Size = size - at
+	case size >= 0:
 		return nil, err
+	default:
+		e.Skip = at // a device that has no places: whether it says so or not
 	}
-	e.Size = fi.Size() - at
+	if a.Options.Direct {
+		d, err := direct(f, at)
+		if err == nil {
+			err = d.seekBlock()
+		}
+		if err != nil {
+			return nil, &partError{`option "direct"`, err}
+		}
+		e.Reader = d
+	}
 	return e, nil
 }
 
@@ -105,7 +123,8 @@ func (a *Address) openDestination(c *Config, fi fs.FileInfo) (*End, error) {
 }
 
 func (a *Address) destinationTo(f *os.File, c *Config) (*End, error) {
-	e := endOf(nil, f, &fileEnding{file: f, sync: a.Options.Sync})
+	how := &fileEnding{file: f, sync: a.Options.Sync}
+	e := endOf(nil, f, how)
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -120,23 +139,46 @@ func (a *Address) destinationTo(f *os.File, c *Config) (*End, error) {
 			return nil, &partError{fmt.Sprintf("offset %d", at), err}
 		}
 	}
+	if a.Options.Direct {
+		if a.Options.Append {
+			at = fi.Size()
+		}
+		d, err := direct(f, at)
+		if err != nil {
+			return nil, &partError{`option "direct"`, err}
+		}
+		e.Writer, how.flush = d, d.flush
+	}
 	return e, nil
 }
 
 // fileEnding ends what is a file of ours, or nothing but a descriptor.
 type fileEnding struct {
-	file *os.File
-	sync bool
+	file  *os.File
+	sync  bool
+	flush func() error // writes what was taken and is not in the file yet; nil if there is no such thing
 }
 
 func (f *fileEnding) finish(context.Context) error {
-	var err error
-	if f.sync {
+	err := f.flushed()
+	if err == nil && f.sync {
 		if err = f.file.Sync(); err != nil {
-			err = withOp("sync", errors.Unwrap(err))
+			_, cause := bare(err)
+			err = withOp("sync", cause)
 		}
 	}
-	return errors.Join(err, f.close())
+	return firstOf(err, f.close())
+}
+
+func (f *fileEnding) flushed() error {
+	if f.flush == nil {
+		return nil
+	}
+	if err := f.flush(); err != nil {
+		_, cause := bare(err)
+		return withOp("write", cause)
+	}
+	return nil
 }
 
 func (f *fileEnding) close() error {
@@ -147,9 +189,9 @@ func (f *fileEnding) close() error {
 	return nil
 }
 
-func (f *fileEnding) giveUp() error { return f.close() }
+func (f *fileEnding) giveUp() error { return firstOf(f.flushed(), f.close()) }
 
-func (f *fileEnding) closeWrite() error { return f.close() }
+func (f *fileEnding) closeWrite() error { return f.giveUp() }
 
 // openNull opens the device that is always empty, and takes everything.
 func openNull(role Role) (*End, error) {

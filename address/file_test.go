@@ -64,7 +64,7 @@ func TestASourceBeginsWhereItIsTold(t *testing.T) {
 		t.Errorf("%d bytes to come, %d to be skipped", e.Size, e.Skip)
 	}
 	same(t, drain(t, e), []byte("56789"))
-	fails(t, "file:"+path+"?offset=11", Source, "offset 11: the file has 10 bytes")
+	fails(t, "file:"+path+"?offset=11", Source, "offset 11: there are 10 bytes")
 }
 
 func TestAFileIsMadeWithItsMode(t *testing.T) {

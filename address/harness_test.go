@@ -3,6 +3,9 @@ package address_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -159,3 +162,29 @@ func closedPort(t *testing.T) string {
 	defer l.Close()
 	return l.Addr().String()
 }
+
+var errEnough = errors.New("enough")
+
+// isCut opens what has to be waited for, and ends the wait.
+func isCut(t *testing.T, text string, role Role) {
+	t.Helper()
+	a := parse(t, text)
+	ctx, cancel := context.WithCancelCause(within(t))
+	time.AfterFunc(20*time.Millisecond, func() { cancel(errEnough) })
+	e, err := a.Open(ctx, role, Config{})
+	if err == nil {
+		e.Close()
+		t.Fatalf("%s is opened", text)
+	}
+	says(t, a, err, "enough")
+}
+
+// contextThatEnds is one that is done in a moment, because of errEnough.
+func contextThatEnds(t *testing.T) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(within(t))
+	time.AfterFunc(20*time.Millisecond, func() { cancel(errEnough) })
+	return ctx, func() { cancel(nil) }
+}
+
+// quiet is for servers that would tell of what a test does to them.
+var quiet = log.New(io.Discard, "", 0)

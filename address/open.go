@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 )
 
@@ -101,6 +100,15 @@ func (a *Address) connect(ctx context.Context, role Role, c *Config) (*End, erro
 			return nil, err
 		}
 		return connected(conn, role, c), nil
+	case UDP:
+		return a.dialUDP(ctx, c)
+	case UDPListen:
+		return a.listenUDP(ctx, c)
+	case HTTP, HTTPS:
+		if role == Source {
+			return a.get(ctx, c)
+		}
+		return a.put(ctx)
 	default:
 		return nil, errors.ErrUnsupported
 	}
@@ -183,8 +191,6 @@ type timeoutError struct{ after time.Duration }
 func (e *timeoutError) Error() string { return "timed out after " + e.after.String() }
 func (e *timeoutError) Timeout() bool { return true }
 func (e *timeoutError) Unwrap() error { return os.ErrDeadlineExceeded }
-
-func quoted(s string) string { return strconv.Quote(s) }
 
 func withOp(op string, err error) error { return fmt.Errorf("%s: %w", op, err) }
 

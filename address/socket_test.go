@@ -18,8 +18,6 @@ import (
 	. "github.com/penstock-io/penstock/address"
 )
 
-var errEnough = errors.New("enough")
-
 // streamSockets are the kinds of stream sockets, each with an address to listen on.
 func streamSockets(t *testing.T) map[string]string {
 	all := map[string]string{

@@ -3,7 +3,6 @@ package address
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -91,7 +90,7 @@ type stdioEnding struct {
 }
 
 func (s *stdioEnding) finish(context.Context) error {
-	return errors.Join(s.closeWrite(), s.closeRead())
+	return firstOf(s.closeWrite(), s.closeRead())
 }
 
 // giveUp leaves closing to the end of the process, which may have something to say on its standard output.

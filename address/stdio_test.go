@@ -3,7 +3,6 @@ package address_test
 import (
 	"io"
 	"os"
-	"strconv"
 	"testing"
 
 	. "github.com/penstock-io/penstock/address"
@@ -78,14 +77,4 @@ func TestAStandardInputThatIsAFileIsReadFromWhereItStands(t *testing.T) {
 	if e := open(t, "-", Source, Config{Stdin: r, Offset: 3}); e.Skip != 3 || e.Size != -1 {
 		t.Error("of a pipe", e.Size, e.Skip)
 	}
-}
-
-func TestADescriptorIsOpenedByItsNumber(t *testing.T) {
-	r, w := pipe(t)
-	text := func(f *os.File) string { return "fd:" + strconv.Itoa(int(duplicate(t, f))) }
-	fill(t, open(t, text(w), Destination, Config{}), []byte("seven b"))
-	w.Close()
-	same(t, drain(t, open(t, text(r), Source, Config{})), []byte("seven b"))
-	fails(t, text(r), Destination, "is not open for writing")
-	fails(t, "fd:99999", Source, "is not open")
 }

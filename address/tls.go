@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -20,6 +21,9 @@ func (a *Address) dialTLS(ctx context.Context) (net.Conn, error) {
 	host, _, err := splitHostPort(a.HostPort)
 	if err != nil {
 		return nil, err
+	}
+	if host == "" {
+		host = "localhost" // as package net has it
 	}
 	config, err := a.trust(host)
 	if err != nil {
@@ -42,33 +46,33 @@ func handshakeFailed(err error) error {
 	if err == io.EOF {
 		return withOp("handshake", io.ErrUnexpectedEOF)
 	}
-	var op *net.OpError
-	if errors.Is(err, syscall.ECONNRESET) && errors.As(err, &op) {
-		return withOp("handshake", op.Err)
+	_, cause := bare(err)
+	if cause = withOp("handshake", cause); errors.Is(err, syscall.ECONNRESET) {
+		return cause
 	}
-	return &finalError{withOp("handshake", err)}
+	return &finalError{cause}
 }
 
-// trust makes of the options what a client of host expects.
+// trust makes of the options what a client of host expects; net/http fills in a host that is empty.
 func (a *Address) trust(host string) (*tls.Config, error) {
 	o := &a.Options
 	c := &tls.Config{ServerName: host, InsecureSkipVerify: o.Insecure, NextProtos: o.ALPN}
 	if o.ServerName != "" {
 		c.ServerName = o.ServerName
 	}
-	if c.ServerName == "" {
-		c.ServerName = "localhost" // as package net has it
-	}
-	var err error
 	if o.Cert != "" {
+		var err error
 		if c.Certificates, err = o.certificate(); err != nil {
 			return nil, err
 		}
 	}
 	if o.CA != "" {
-		c.RootCAs, err = o.authorities()
+		var err error
+		if c.RootCAs, err = o.authorities(); err != nil {
+			return nil, err
+		}
 	}
-	return c, err
+	return c, nil
 }
 
 // serverTrust is trust of one that listens: with ?ca its clients need a certificate.
@@ -90,25 +94,24 @@ func (a *Address) serverTrust() (*tls.Config, error) {
 func (o *Options) certificate() ([]tls.Certificate, error) {
 	cert, err := os.ReadFile(o.Cert)
 	if err != nil {
-		return nil, &partError{`option "cert" ` + quoted(o.Cert), err}
+		return nil, &partError{`option "cert" ` + strconv.Quote(o.Cert), err}
 	}
-	key, name := cert, o.Cert
+	key := cert
 	if o.Key != "" {
-		name = o.Key
-		if key, err = os.ReadFile(name); err != nil {
-			return nil, &partError{`option "key" ` + quoted(name), err}
+		if key, err = os.ReadFile(o.Key); err != nil {
+			return nil, &partError{`option "key" ` + strconv.Quote(o.Key), err}
 		}
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, &partError{`option "cert" ` + quoted(o.Cert), err}
+		return nil, &partError{`option "cert" ` + strconv.Quote(o.Cert), err}
 	}
 	return []tls.Certificate{pair}, nil
 }
 
 // authorities reads ?ca.
 func (o *Options) authorities() (*x509.CertPool, error) {
-	part := `option "ca" ` + quoted(o.CA)
+	part := `option "ca" ` + strconv.Quote(o.CA)
 	text, err := os.ReadFile(o.CA)
 	if err != nil {
 		return nil, &partError{part, err}
