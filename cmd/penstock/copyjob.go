@@ -128,10 +128,11 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 
 // checkTogether looks at what goes with what.
 func (j *copyJob) checkTogether() error {
-	several := 0
-	for _, a := range append([]address.Address{j.source}, j.destinations...) {
+	several, again := 0, false
+	for i, a := range append([]address.Address{j.source}, j.destinations...) {
 		if repeats(a) {
 			several++
+			again = i > 0
 		}
 	}
 	plain := 0
@@ -143,6 +144,10 @@ func (j *copyJob) checkTogether() error {
 	switch {
 	case several > 1:
 		return errors.New("of the addresses only one can say ?fork or ?accept")
+	case again && !j.both && slices.Contains(readOnce, j.source.Scheme):
+		return fmt.Errorf("%s: can be read once, and the destination wants it for each connection", j.source.Redacted())
+	case j.source.Options.Fork && !j.both && j.overwrites():
+		return errors.New("?fork: the connections would overwrite each other's file; want ?append, or ?accept in place of ?fork")
 	case j.both && len(j.destinations) > 1:
 		return errors.New("--both: goes with one destination")
 	case j.both && (j.sum != "" || j.resume || j.saveInFlight != "" || j.buffer != 0 || j.skip != 0):
@@ -157,6 +162,16 @@ func (j *copyJob) checkTogether() error {
 		return errors.New("?on-slow=skip: is for one destination among several; a single one may have a --buffer")
 	}
 	return nil
+}
+
+// readOnce are the schemes of sources that are used up when they have been read.
+var readOnce = []address.Scheme{address.Stdio, address.FD, address.FIFO}
+
+// overwrites tells whether a destination is a file that each copy would empty.
+func (j *copyJob) overwrites() bool {
+	return slices.ContainsFunc(j.destinations, func(a address.Address) bool {
+		return a.Scheme == address.File && !a.Options.Append
+	})
 }
 
 // stdinTwice tells whether standard output is wanted more than once.

@@ -93,6 +93,7 @@ func (s *stream) openSource(ctx context.Context) {
 			err = fmt.Errorf("it has %d bytes, and %d were to be skipped", rep.Consumed, s.src.Skip)
 		}
 		s.srcErr = err
+		s.src.Size = max(s.src.Size-s.src.Skip, -1)
 	}
 	s.expect()
 }
@@ -132,6 +133,10 @@ func (s *stream) openDestinations(ctx context.Context) {
 		s.mu.Lock()
 		o.end = end
 		s.mu.Unlock()
+		if err != nil && ctx.Err() != nil {
+			s.srcErr = context.Cause(ctx) // it is not the destination that is to blame
+			return
+		}
 		if err != nil {
 			s.failed(o, err)
 			if s.job.exits() {
