@@ -47,7 +47,9 @@ type Address struct {
 
 // Options is what stood behind the question mark. The zero value is none.
 type Options struct {
-	OnSlow string // of a destination among several, that is slow: block, skip, disconnect, or empty for block. It is whoever copies who heeds it.
+	// OnSlow is what becomes of a slow destination among several: block, skip, disconnect, or empty for block. Whoever
+	// copies heeds it.
+	OnSlow string
 
 	Append bool   // file: every write goes to its end
 	Offset int64  // file: begin so many bytes in; nothing of a destination is cut off then
@@ -65,8 +67,8 @@ type Options struct {
 	Gather    bool          // nodelay=false: small writes may wait for the acknowledgement of those before (Nagle)
 	KeepAlive time.Duration // between probes of a quiet connection; 0 is 15 s, negative is none
 
-	Accept    int  // listening: connections before Listener.Accept says io.EOF; 0 is one, or with Fork no end; negative is no end
-	Fork      bool // listening: connections are served at once, rather than one after another, which is up to the caller
+	Accept    int  // listening: connections there will be; 0 is one, or with Fork no end; negative is no end
+	Fork      bool // listening: connections are served at once rather than in turn; that is up to the caller
 	ReusePort bool // listening: others may listen there, too, and share the connections
 
 	Cert       string   // TLS: file of our certificate, in PEM
@@ -80,7 +82,9 @@ type Options struct {
 	TTL       int    // udp: hops; 0 is the system's: 1 for multicast
 	Interface string // udp: network interface for multicast; empty is the system's choice
 
-	Terminal bool // exec: the command is in our process group, and has our standard input: it may ask at the terminal, and Ctrl-C ends it
+	// Terminal leaves the command of exec in our process group, with our standard input: so it may ask at the terminal,
+	// and Ctrl-C ends it.
+	Terminal bool
 
 	Header []string // http: Name:Value
 }

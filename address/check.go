@@ -40,13 +40,13 @@ func (a *Address) check(role Role) (part string, err error) {
 	case o.Append && o.Offset > 0:
 		return `option "offset"`, errors.New(`does not go with "append"`)
 	case a.Scheme == TLSListen && o.Cert == "":
-		return `option "cert"`, errors.New("is needed: a file with a certificate, and its key unless \"key\" says where that is")
+		return `option "cert"`, errors.New(`is needed: a file with a certificate, and its key unless "key" has that`)
 	case o.Key != "" && o.Cert == "":
 		return `option "key"`, errors.New(`needs "cert"`)
 	case o.Insecure && o.CA != "":
 		return `option "insecure"`, errors.New(`does not go with "ca"`)
 	case a.Scheme == UDP && role == Source && o.Bind == "":
-		return `option "bind"`, errors.New("is needed of a source, since nothing is sent that could be answered; udp-listen:// receives")
+		return `option "bind"`, errors.New("is needed, as nothing is sent that could be answered; udp-listen:// receives")
 	}
 	return "", nil
 }

@@ -18,10 +18,11 @@ const grace = 2 * time.Second
 // shell: standard output and standard error are the process's, standard input is empty.
 //
 // The command is in a process group of its own. So Ctrl-C at the terminal reaches us alone, and what is in flight can
-// still be written to it; and giving up reaches all of a pipeline that the shell made. With ?terminal it stays in ours, and
-// has our standard input: that is for a command that asks for a password.
+// still be written to it; and giving up reaches all of a pipeline that the shell made. With ?terminal it stays in ours,
+// and has our standard input: that is for a command that asks for a password.
 func (a *Address) openCommand(role Role, c *Config) (_ *End, err error) {
-	k := &commandEnding{cmd: exec.Command("sh", "-c", a.Command), group: !a.Options.Terminal, exited: make(chan struct{})}
+	k := &commandEnding{group: !a.Options.Terminal, exited: make(chan struct{})}
+	k.cmd = exec.Command("sh", "-c", a.Command)
 	k.cmd.Stderr, k.cmd.Stdout = os.Stderr, cmp.Or(c.Stdout, os.Stdout)
 	if a.Options.Terminal {
 		k.cmd.Stdin = cmp.Or(c.Stdin, os.Stdin)
@@ -114,8 +115,8 @@ func (k *commandEnding) finish(ctx context.Context) error {
 	}
 }
 
-// unreadError says that a command ended well, but did not take all it was given. It is an EPIPE that came too late for a
-// write.
+// unreadError says that a command ended well, but did not take all it was given. It is an EPIPE that came too late for
+// a write.
 type unreadError struct{ n int }
 
 func (e *unreadError) Error() string {

@@ -122,7 +122,8 @@ func TestACommandThatGoesOnIsCut(t *testing.T) {
 	says(t, e.Address, e.Finish(ctx), "waiting for the command to end: enough")
 }
 
-// A false end would make the command take what it has for the whole; so it must not see one, nor may what it has started.
+// A false end would make the command take what it has for the whole; so it must not see one, nor may what it has
+// started.
 func TestACommandThatIsGivenUpSeesNoEnd(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	r, w := pipe(t)

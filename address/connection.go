@@ -58,8 +58,8 @@ func (c *connEnding) finish(ctx context.Context) error {
 	return firstOf(err, closed(c.conn))
 }
 
-// refusal is why a peer with TLS has closed a connection that cannot be written to any more, if it has said so: with TLS
-// 1.3 it judges a client's certificate only after that is through with its handshake.
+// refusal is why a peer with TLS has closed a connection that cannot be written to any more, if it has said so: with
+// TLS 1.3 it judges a client's certificate only after that is through with its handshake.
 func (c *connEnding) refusal() error {
 	t, ok := c.conn.(*tls.Conn)
 	if !ok || t.SetReadDeadline(time.Now().Add(linger/20)) != nil {
@@ -114,8 +114,8 @@ func (c *connEnding) seeThrough(ctx context.Context) error {
 	}
 }
 
-// giveUp resets the connection: of a clean end the peer would take what it has for the whole. A Unix socket has no reset;
-// its peer sees an end.
+// giveUp resets the connection: of a clean end the peer would take what it has for the whole. A Unix socket has no
+// reset; its peer sees an end.
 func (c *connEnding) giveUp() error {
 	conn, why := c.conn, error(nil)
 	if c.written {

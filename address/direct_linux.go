@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a file past the page cache is read and written in. Blocks of 4 KiB suit every disk; O_DIRECT wants memory, offset
-// and length to be whole ones. (open(2))
+// What a file past the page cache is read and written in. Blocks of 4 KiB suit every disk; O_DIRECT wants memory,
+// offset and length to be whole ones. (open(2))
 const (
 	directBlock  = 4 << 10
 	directBuffer = 1 << 20

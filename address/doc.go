@@ -5,9 +5,9 @@
 //	                   ▲  │                 │
 //	                   └──┴─ String         └─ Listen, Accept, Accept: an End for each connection
 //
-// [Parse] looks nothing up and touches nothing; what it takes, [Address.String] writes again. [Address.Check] tells what
-// cannot be a source, or a destination, before anything has been opened. [Address.Open] waits for what has to be waited
-// for (a connection, a peer of a FIFO, a handshake), and a context ends each of these waits.
+// [Parse] looks nothing up and touches nothing; what it takes, [Address.String] writes again. [Address.Check] tells
+// what cannot be a source, or a destination, before anything has been opened. [Address.Open] waits for what has to be
+// waited for (a connection, a peer of a FIFO, a handshake), and a context ends each of these waits.
 //
 // # Addresses
 //
@@ -28,13 +28,13 @@
 //     null:                    nothing, and where to put it
 //     zero:, random:           zeros, random bytes, without end
 //
-// A PATH with a scheme may be percent-encoded: file:a%3Fb. Without one it is taken as it is, and has no options. What has a
-// slash, or no colon, is a path; so ./a:1 is a file, and a:1 a host.
+// A PATH with a scheme may be percent-encoded: file:a%3Fb. Without one it is taken as it is, and has no options. What
+// has a slash, or no colon, is a path; so ./a:1 is a file, and a:1 a host.
 //
 // Options stand behind a question mark, with & between them: tcp://host:9000?timeout=2s&nodelay=false. Those of exec
 // stand before its colon, since what is behind it is the shell's: exec?on-slow=skip:ffprobe -. So may those of http and
-// https, and then the query is all the server's: http?timeout=5s://host/?timeout=1; behind the question mark, what is called
-// like an option is one.
+// https, and then the query is all the server's: http?timeout=5s://host/?timeout=1; behind the question mark, what is
+// called like an option is one.
 //
 // # Ends
 //

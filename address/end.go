@@ -34,19 +34,21 @@ type ending interface {
 	closeWrite() error
 }
 
-// Finish ends it after all has been moved, and returns when what was written is safe from being cut off, or ctx is done.
+// Finish ends it after all has been moved, and returns when what was written is safe from being cut off, or ctx is
+// done.
 //
 //   - A connection that was written to is told the end. What its peer still says is read, and dropped, until the peer
-//     has closed, or has everything in its kernel and has not closed for two seconds: closing with something unread would be
-//     a reset, which may destroy what the peer has not read yet. A peer that resets meanwhile has not read it all; that is
-//     an error.
-//   - A command is waited for, and its status, if not zero, is an error. Of a source that was not read to its end, a
-//     command that dies of having nowhere to write to is no error.
+//     has closed too, or its kernel has had everything for two seconds: a close with something unread is a reset, which
+//     may destroy what the peer has not read yet. A peer that resets meanwhile has not read it all: that is an error.
+//     Where the system does not tell what the peer's kernel has (all but Linux), the two seconds begin at once.
+//   - A command is waited for, and its status, if not zero, is an error. So is what it has left unread (on Linux). Of a
+//     source that was not read to its end, a command that dies of having nobody to write to is none; one that goes on
+//     for two seconds is ended.
 //   - An upload's answer is waited for, and an error if it is not 2xx.
 //   - A file with the option sync is on the disk.
 //
-// It closes what it was given as "-" or fd:N, too, but for standard input and standard error. Its error is an *Error.
-// After Close it does nothing. It may be called from any goroutine.
+// It closes what was opened, and of what it was given, "-" and fd:N, all but standard input and standard error. Its
+// error is an *Error. After Close it does nothing. It may be called from any goroutine.
 func (e *End) Finish(ctx context.Context) error {
 	if !e.begin() {
 		return nil
@@ -54,10 +56,13 @@ func (e *End) Finish(ctx context.Context) error {
 	return e.Address.failed(e.ending.finish(ctx))
 }
 
-// Close gives it up in the middle: a peer is reset rather than told a false end, a command gets SIGTERM, and after two
-// seconds SIGKILL, an upload is cut. A file keeps what it has. Its error, an *Error, is what the other end has said of why
-// it is of no use any more: a command's status, a server's answer. After Finish it does nothing. It may be called from
-// any goroutine.
+// Close gives it up in the middle, so that nobody takes what was cut short for the whole: a peer is reset, a command gets
+// SIGTERM, and after two seconds SIGKILL, an upload ends without its last chunk. A Unix socket has no reset: its peer sees
+// an end. A file keeps what it has.
+//
+// Its error, an *Error, is what the other end has said of why it is of no use any more, if it has: a command's status, a
+// server's answer, a TLS alert. That tells more than the EPIPE that a write to it got. After Finish it does nothing. It
+// may be called from any goroutine.
 func (e *End) Close() error {
 	if !e.begin() {
 		return nil
@@ -65,8 +70,8 @@ func (e *End) Close() error {
 	return e.Address.failed(e.ending.giveUp())
 }
 
-// CloseWrite tells the other end that no more will be written, and leaves reading as it is. It is for Both: Finish does it
-// by itself.
+// CloseWrite tells the other end that no more will be written, and leaves reading as it is. It is for Both: Finish does
+// it by itself.
 func (e *End) CloseWrite() error { return e.Address.failed(e.ending.closeWrite()) }
 
 // begin tells whether this is the call that ends it.
@@ -120,7 +125,8 @@ func bare(err error) (part string, cause error) {
 	}
 }
 
-// firstOf returns the first error there is: what comes after a failure has seldom anything to add, and people get one line.
+// firstOf returns the first error there is: what comes after a failure has seldom anything to add, and people get one
+// line.
 func firstOf(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFIFO opens a FIFO when there is somebody at its other end. An open(2) that waited for that could not be ended, so none
-// does: a reader opens it at once, and then waits for a writer's first byte, or its end; a writer tries until there is a
-// reader. (fifo(7))
+// openFIFO opens a FIFO when there is somebody at its other end. An open(2) that waited for that could not be ended, so
+// none does: a reader opens it at once, and then waits for a writer's first byte, or its end; a writer tries until
+// there is a reader. (fifo(7))
 func (a *Address) openFIFO(ctx context.Context, role Role, c *Config) (*End, error) {
 	if err := a.makeFIFO(); err != nil {
 		return nil, err

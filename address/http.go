@@ -30,7 +30,9 @@ func (x *exchange) over() {
 }
 
 // request begins an exchange. ctx bounds it until opened is called; it goes on after that.
-func (a *Address) request(ctx context.Context, method string, body io.Reader) (x *exchange, req *http.Request, opened func(), err error) {
+func (a *Address) request(ctx context.Context, method string, body io.Reader) (
+	x *exchange, req *http.Request, opened func(), err error,
+) {
 	trust, err := a.trust("")
 	if err != nil {
 		return nil, nil, nil, &finalError{err}
@@ -140,8 +142,8 @@ func (e *answerError) Error() string {
 	return s
 }
 
-// answer makes an error of an answer that is not 2xx. Another attempt may help where a server, or what it stands for, is
-// not ready.
+// answer makes an error of an answer that is not 2xx. Another attempt may help where a server, or what it stands for,
+// is not ready.
 func answer(resp *http.Response) error {
 	e := &answerError{status: resp.Status, to: resp.Header.Get("Location")}
 	if resp.StatusCode/100 != 3 {

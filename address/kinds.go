@@ -37,6 +37,7 @@ var (
 	socketOptions = []string{"rcvbuf", "sndbuf"}
 	tcpOptions    = []string{"keepalive", "nodelay"}
 	listenOptions = []string{"accept", "fork"}
+	netOptions    = sorted(slowOptions, openOptions, socketOptions)
 	trustOptions  = []string{"ca", "cert", "insecure", "key"}
 )
 
@@ -46,14 +47,23 @@ var kinds = []kind{
 	{FD, number, anyRole, "", sorted(slowOptions)},
 	{File, path, oneWay, "", sorted(slowOptions, fileOptions)},
 	{FIFO, path, oneWay, "", sorted(slowOptions, fifoOptions)},
-	{TCP, hostPort, anyRole, "", sorted(slowOptions, openOptions, socketOptions, tcpOptions, []string{"bind"})},
-	{TCPListen, hostPort, anyRole, "", sorted(slowOptions, openOptions, socketOptions, tcpOptions, listenOptions, []string{"reuseport"})},
-	{Unix, path, anyRole, "", sorted(slowOptions, openOptions, socketOptions)},
-	{UnixListen, path, anyRole, "", sorted(slowOptions, openOptions, socketOptions, listenOptions, []string{"mode"})},
-	{TLS, hostPort, anyRole, "", sorted(slowOptions, openOptions, socketOptions, tcpOptions, trustOptions, []string{"alpn", "bind", "servername"})},
-	{TLSListen, hostPort, anyRole, "", sorted(slowOptions, openOptions, socketOptions, tcpOptions, listenOptions, []string{"alpn", "ca", "cert", "key", "reuseport"})},
-	{UDP, hostPort, anyRole, "", sorted(slowOptions, socketOptions, []string{"bind", "interface", "packet", "retry", "ttl"})},
-	{UDPListen, hostPort, fromOnly, "udp://HOST:PORT", sorted(socketOptions, []string{"interface", "retry", "reuseport"})},
+	{TCP, hostPort, anyRole, "", sorted(netOptions, tcpOptions, []string{"bind"})},
+	{TCPListen, hostPort, anyRole, "", sorted(netOptions, tcpOptions, listenOptions, []string{"reuseport"})},
+	{Unix, path, anyRole, "", netOptions},
+	{UnixListen, path, anyRole, "", sorted(netOptions, listenOptions, []string{"mode"})},
+	{TLS, hostPort, anyRole, "", sorted(netOptions, tcpOptions, trustOptions, []string{"alpn", "bind", "servername"})},
+	{
+		TLSListen, hostPort, anyRole, "",
+		sorted(netOptions, tcpOptions, listenOptions, []string{"alpn", "ca", "cert", "key", "reuseport"}),
+	},
+	{
+		UDP, hostPort, anyRole, "",
+		sorted(slowOptions, socketOptions, []string{"bind", "interface", "packet", "retry", "ttl"}),
+	},
+	{
+		UDPListen, hostPort, fromOnly, "udp://HOST:PORT",
+		sorted(socketOptions, []string{"interface", "retry", "reuseport"}),
+	},
 	{HTTP, webURL, oneWay, "", sorted(slowOptions, openOptions, []string{"header"})},
 	{HTTPS, webURL, oneWay, "", sorted(slowOptions, openOptions, trustOptions, []string{"header", "servername"})},
 	{Exec, command, anyRole, "", sorted(slowOptions, []string{"terminal"})},

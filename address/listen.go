@@ -38,9 +38,7 @@ func (a Address) Listen(ctx context.Context, role Role, c Config) (*Listener, er
 			return nil, a.failed(err)
 		}
 	}
-	l, err := retried(ctx, &Options{Retry: a.Options.Retry}, &c, "listen", func(ctx context.Context) (net.Listener, error) {
-		return a.listen(ctx)
-	})
+	l, err := retried(ctx, &Options{Retry: a.Options.Retry}, &c, "listen", a.listen)
 	if err != nil {
 		return nil, a.failed(err)
 	}
@@ -55,8 +53,8 @@ func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 func (l *Listener) Close() error { return l.address.failed(l.listener.Close()) }
 
 // Accept waits for a connection until ctx is done, the first one for ?timeout at most. When there have been as many as
-// the address allows, it returns io.EOF: one, or what ?accept says, and with ?fork, or ?accept=0, there is no end. Other
-// errors are an *Error. Only one goroutine may call it at a time.
+// the address allows, it returns io.EOF: one, or what ?accept says, and with ?fork, or ?accept=0, there is no end.
+// Other errors are an *Error. Only one goroutine may call it at a time.
 func (l *Listener) Accept(ctx context.Context) (*End, error) {
 	if !l.another() {
 		return nil, io.EOF

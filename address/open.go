@@ -83,7 +83,9 @@ func (a *Address) open(ctx context.Context, role Role, c *Config) (*End, error) 
 	case Random:
 		return openRandom(), nil
 	default:
-		return a.withRetries(ctx, c, func(ctx context.Context) (*End, error) { return a.connect(ctx, role, c) })
+		return retried(ctx, &a.Options, c, "connect", func(ctx context.Context) (*End, error) {
+			return a.connect(ctx, role, c)
+		})
 	}
 }
 
@@ -120,13 +122,10 @@ const (
 	lastBackoff  = time.Second
 )
 
-// withRetries tries to open as long as ?retry says, each time as long as ?timeout says.
-func (a *Address) withRetries(ctx context.Context, c *Config, attempt func(context.Context) (*End, error)) (*End, error) {
-	return retried(ctx, &a.Options, c, "connect", attempt)
-}
-
-// retried is withRetries for whatever is to be opened; doing says what that is.
-func retried[T any](ctx context.Context, o *Options, c *Config, doing string, attempt func(context.Context) (T, error)) (T, error) {
+// retried tries to open something as long as ?retry says, each time as long as ?timeout says; doing says what is tried.
+func retried[T any](
+	ctx context.Context, o *Options, c *Config, doing string, attempt func(context.Context) (T, error),
+) (T, error) {
 	until := time.Now().Add(o.Retry)
 	for backoff := time.Duration(0); ; {
 		v, err := bounded(ctx, o.Timeout, attempt)
@@ -163,8 +162,8 @@ type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
 
-// bounded makes an attempt that may take d, or as long as ctx if that is 0, and says in its error which of the two ended
-// it.
+// bounded makes an attempt that may take d, or as long as ctx if that is 0, and says in its error which of the two
+// ended it.
 func bounded[T any](ctx context.Context, d time.Duration, attempt func(context.Context) (T, error)) (T, error) {
 	within := ctx
 	if d > 0 {
@@ -194,7 +193,8 @@ func (e *timeoutError) Unwrap() error { return os.ErrDeadlineExceeded }
 
 func withOp(op string, err error) error { return fmt.Errorf("%s: %w", op, err) }
 
-// endOf makes an end of something that goes one way or both. A nil reader or writer stands for a half that there is not.
+// endOf makes an end of something that goes one way or both. A nil reader or writer stands for a half that there is
+// not.
 func endOf(r io.Reader, w io.Writer, how ending) *End {
 	return &End{Reader: r, Writer: w, Size: -1, ending: how}
 }

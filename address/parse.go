@@ -127,7 +127,7 @@ func (a *Address) take(k *kind, rest string, queried bool) (part string, err err
 		}
 		a.Path, err = url.PathUnescape(rest)
 		if err != nil {
-			return "path " + strconv.Quote(rest), errors.New("% is not followed by two hexadecimal digits; % itself is %25")
+			return "path " + strconv.Quote(rest), errBadPercent
 		}
 		if a.Path == "" || a.Path == "@" || strings.ContainsRune(a.Path, 0) {
 			return "path " + strconv.Quote(a.Path), errors.New("want a path")
@@ -144,6 +144,8 @@ func (a *Address) take(k *kind, rest string, queried bool) (part string, err err
 	}
 	return "", nil
 }
+
+var errBadPercent = errors.New("% is not followed by two hexadecimal digits; % itself is %25")
 
 // takeURL takes the options out of the query, if they are to be there.
 func (a *Address) takeURL(k *kind, rest string, queried bool) (part string, err error) {
@@ -213,7 +215,7 @@ func (a *Address) takeOptions(k *kind, query string) (part string, err error) {
 		if err == nil {
 			err = optionNamed(name).set(&a.Options, value, !ok)
 		} else {
-			err = errors.New("% is not followed by two hexadecimal digits; % itself is %25")
+			err = errBadPercent
 		}
 		if err != nil {
 			if value != "" {
@@ -241,7 +243,8 @@ func plain(s string) (a Address, part string, err error) {
 		return Address{Scheme: File, Path: s}, "", nil
 	}
 	if _, port, err := net.SplitHostPort(at); err == nil && !numeric(port) && isSchemeName(scheme) {
-		return a, "scheme " + strconv.Quote(scheme), errors.New("want one of " + known() + "; a file of this name is ./" + s)
+		err := fmt.Errorf("want one of %s; a file of this name is ./%s", known(), s)
+		return a, "scheme " + strconv.Quote(scheme), err
 	}
 	k := kindOf(TCP)
 	a.Scheme = TCP

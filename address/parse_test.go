@@ -140,10 +140,10 @@ func TestWhatAnAddressCannotBeIsToldBeforeItIsOpened(t *testing.T) {
 		{"tcp://h:1?on-slow=skip", Source, `option "on-slow": means nothing for a source`},
 		{"tcp://h:1?on-slow=skip", Both, `option "on-slow": means nothing for a source and destination`},
 		{"file:x?append&offset=1", Destination, `option "offset": does not go with "append"`},
-		{"tls-listen://:9", Source, `option "cert": is needed: a file with a certificate, and its key unless "key" says where that is`},
+		{"tls-listen://:9", Source, `option "cert": is needed: a file with a certificate, and its key unless "key" has that`},
 		{"tls://h:9?key=k", Source, `option "key": needs "cert"`},
 		{"tls://h:9?insecure&ca=c", Source, `option "insecure": does not go with "ca"`},
-		{"udp://h:9", Source, `option "bind": is needed of a source, since nothing is sent that could be answered; udp-listen:// receives`},
+		{"udp://h:9", Source, `option "bind": is needed, as nothing is sent that could be answered; udp-listen:// receives`},
 	} {
 		t.Run(tc.text, func(t *testing.T) {
 			a, err := Parse(tc.text)

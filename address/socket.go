@@ -85,8 +85,8 @@ func (a *Address) listenUnix(ctx context.Context, lc *net.ListenConfig) (net.Lis
 	return l, nil
 }
 
-// removeStale removes a socket that is nobody's. It asks by connecting a datagram socket, which whoever listens for streams
-// does not notice: the kernel refuses it for its type if there is somebody, and for their absence if not.
+// removeStale removes a socket that is nobody's. It asks by connecting a datagram socket, which whoever listens for
+// streams does not notice: the kernel refuses it for its type if there is somebody, and for their absence if not.
 func removeStale(path string) error {
 	fi, err := os.Lstat(path)
 	if err != nil {

@@ -16,8 +16,8 @@ func setReusePort(fd uintptr) error {
 	return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 }
 
-// setSocketMode is for before the socket gets its file, which then never has more permissions. Where that cannot be done
-// the chmod that follows does it.
+// setSocketMode is for before the socket gets its file, which then never has more permissions. Where that cannot be
+// done the chmod that follows does it.
 func setSocketMode(fd uintptr, mode uint32) error {
 	_ = unix.Fchmod(int(fd), mode)
 	return nil

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// openStdio opens "-". Standard input stays open, as others may have it; standard output is closed, which is when some file
-// systems tell what went wrong.
+// openStdio opens "-". Standard input stays open, as others may have it; standard output is closed, which is when some
+// file systems tell what went wrong.
 func openStdio(role Role, c *Config) (*End, error) {
 	in, out := cmp.Or(c.Stdin, os.Stdin), cmp.Or(c.Stdout, os.Stdout)
 	how := new(stdioEnding)

@@ -99,9 +99,10 @@ func (a *Address) multicastInterface() (*net.Interface, error) {
 	if a.Options.Interface == "" {
 		return nil, nil
 	}
-	i, err := net.InterfaceByName(a.Options.Interface)
+	name := a.Options.Interface
+	i, err := net.InterfaceByName(name)
 	if err != nil {
-		return nil, &partError{`option "interface" ` + strconv.Quote(a.Options.Interface), errors.New("there is no such interface")}
+		return nil, &partError{`option "interface" ` + strconv.Quote(name), errors.New("there is no such interface")}
 	}
 	return i, nil
 }
@@ -140,7 +141,9 @@ func (a *Address) setHops(conn *net.UDPConn, to netip.Addr) error {
 
 func setInterface(conn *net.UDPConn, to netip.Addr, on *net.Interface) error {
 	if to.Is6() {
-		return onSocket(conn, func(fd uintptr) error { return setIntOption(fd, levelIPv6, multicastInterfaceIPv6, on.Index) })
+		return onSocket(conn, func(fd uintptr) error {
+			return setIntOption(fd, levelIPv6, multicastInterfaceIPv6, on.Index)
+		})
 	}
 	all, err := on.Addrs()
 	if err != nil {
@@ -149,7 +152,9 @@ func setInterface(conn *net.UDPConn, to netip.Addr, on *net.Interface) error {
 	for _, addr := range all {
 		if ip, ok := addr.(*net.IPNet); ok && ip.IP.To4() != nil {
 			own := [4]byte(ip.IP.To4())
-			return onSocket(conn, func(fd uintptr) error { return setAddressOption(fd, levelIPv4, multicastInterfaceIPv4, own) })
+			return onSocket(conn, func(fd uintptr) error {
+				return setAddressOption(fd, levelIPv4, multicastInterfaceIPv4, own)
+			})
 		}
 	}
 	return errors.New("has no IPv4 address")
@@ -177,8 +182,8 @@ func datagrams(conn *net.UDPConn, o *Options, c *Config) *End {
 	return e
 }
 
-// datagramReader makes a stream of datagrams. It hides the descriptor: a read of that with too little room would lose the
-// rest of a datagram.
+// datagramReader makes a stream of datagrams. It hides the descriptor: a read of that with too little room would lose
+// the rest of a datagram.
 type datagramReader struct {
 	conn *net.UDPConn
 	buf  []byte
@@ -213,7 +218,8 @@ func (d *datagramReader) Read(b []byte) (n int, err error) {
 // SetReadDeadline is the socket's.
 func (d *datagramReader) SetReadDeadline(t time.Time) error { return d.conn.SetReadDeadline(t) }
 
-// datagramWriter makes datagrams of a stream: of size bytes each, or, if that is 0, of each write, cut where it is too long.
+// datagramWriter makes datagrams of a stream: of size bytes each, or, if that is 0, of each write, cut where it is too
+// long.
 type datagramWriter struct {
 	conn *net.UDPConn
 	size int
