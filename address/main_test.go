@@ -1,6 +1,7 @@
 package address_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -18,6 +19,9 @@ func TestMain(m *testing.M) {
 	if n := penstock.PagesInUse(); code == 0 && n != 0 {
 		fmt.Fprintf(os.Stderr, "%d pages are in use after all tests\n", n)
 		code = 1
+	}
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(code) // go test itself leaves one, that listens for Ctrl-C
 	}
 	for until := time.Now().Add(10 * time.Second); code == 0 && runtime.NumGoroutine() > before; {
 		if time.Now().After(until) {
