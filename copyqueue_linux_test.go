@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -202,6 +204,72 @@ func TestACancelledQueueLosesNothing(t *testing.T) {
 					t.Errorf("%d bytes are left of %d, %v", len(rest), len(data)-int(rep.Consumed), rerr)
 				}
 			})
+		}
+	}
+}
+
+// TestAQueueThatIsFullBelowItsStartBegins, also where nobody waits for it to have room: it would skip all the rest.
+func TestAQueueThatIsFullBelowItsStartBegins(t *testing.T) {
+	for _, full := range []penstock.FullQueue{penstock.QueueWaits, penstock.QueueSkips} {
+		synctest.Test(t, func(t *testing.T) {
+			r, feed := io.Pipe()
+			took := 0
+			sink := writing(func(b []byte) (int, error) { took += len(b); return len(b), nil })
+			over := make(chan error)
+			go func() {
+				_, err := penstock.Copy(background, sink, r,
+					penstock.WithQueue(0, penstock.Queue{Size: 100, Start: 100, Full: full}))
+				over <- err
+			}()
+			feed.Write(make([]byte, 60))
+			synctest.Wait()
+			if took != 0 {
+				t.Errorf("%v: took %d, of which 100 are to be there first", full, took)
+			}
+			feed.Write(make([]byte, 60)) // for which there is no room
+			synctest.Wait()
+			if took < 60 {
+				t.Errorf("%v: took %d", full, took)
+			}
+			feed.Close()
+			if err := <-over; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestNoQueueWaitsForAnotherToEnd: when the source has ended, each goes out whatever its start and whoever else does not.
+func TestNoQueueWaitsForAnotherToEnd(t *testing.T) {
+	last := make(chan struct{})
+	first := writing(func(b []byte) (int, error) { <-last; return len(b), nil })
+	second := writing(func(b []byte) (int, error) { close(last); return len(b), nil })
+	_, err := penstock.Copy(background, first, bytes.NewReader(pattern(10)), penstock.WithTee(second),
+		penstock.WithQueue(0, penstock.Queue{Size: 100}), penstock.WithQueue(1, penstock.Queue{Size: 100, Start: 100}))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAReportOfQueuesAddsUp at any moment: what an output has taken, what is in its queue and what that has skipped are
+// no more than has left the source, and the totals are those of the outputs.
+func TestAReportOfQueuesAddsUp(t *testing.T) {
+	src := iotest.OneByteReader(bytes.NewReader(pattern(50_000)))
+	tr := penstock.NewTransfer(io.Discard, src, penstock.WithTee(io.Discard),
+		penstock.WithQueue(0, penstock.Queue{Size: 100}), penstock.WithQueue(1, penstock.Queue{Size: 10, Full: penstock.QueueSkips}))
+	over := make(chan struct{})
+	go func() { defer close(over); tr.Run(background) }()
+	for running := true; running; {
+		select {
+		case <-over:
+			running = false
+		default:
+		}
+		rep := tr.Report()
+		for i, out := range rep.Outputs {
+			if out.Delivered+out.Queued+out.Skipped > rep.Consumed || out.Delivered != append([]int64{rep.Delivered}, rep.Tees...)[i] {
+				t.Fatalf("output %d, %+v, of %d: %d, %d", i, out, rep.Consumed, rep.Delivered, rep.Tees)
+			}
 		}
 	}
 }

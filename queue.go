@@ -116,6 +116,9 @@ func (q *queue) await(n int64, waits func()) (room bool, err error) {
 		if q.full = q.full && q.Refill > 0 && q.bytes > q.Refill; !q.full {
 			q.full = q.bytes > 0 && q.bytes+n > q.Size
 		}
+		if q.full && !q.started {
+			q.changed.Broadcast() // Start may be more than there will ever be
+		}
 		switch {
 		case q.left:
 			return false, q.leftWith
@@ -129,7 +132,6 @@ func (q *queue) await(n int64, waits func()) (room bool, err error) {
 		case q.halted:
 			return false, os.ErrDeadlineExceeded
 		}
-		q.changed.Broadcast() // Start may be more than there will ever be
 		waits()
 	}
 }
@@ -200,7 +202,7 @@ func (q *queue) interrupt(cause error) {
 	q.own.stop(cause)
 }
 
-// end waits until the queue is empty, or its output has failed, and returns that failure.
+// end waits until the queue, which gets no more, is empty, or its output has failed, and returns that failure.
 func (q *queue) end() error {
 	q.tell(&q.ended, true)
 	<-q.done

@@ -215,6 +215,9 @@ func (m *meter) report(r *Report) {
 		r.by[i] = by[i].Load()
 	}
 	r.Delivered = m.delivered(0)
+	for i := range m.outputs {
+		r.Outputs = append(r.Outputs, m.outputs[i].flow(r, i))
+	}
 	r.Consumed = m.in.Load()
 	r.Calls = m.calls.Load()
 	if w := m.now.Load(); w != nil {
@@ -240,33 +243,40 @@ func (m *meter) report(r *Report) {
 			r.Output = int(m.facing.Load())
 		}
 	}
-	for i := range m.outputs {
-		r.Outputs = append(r.Outputs, m.outputs[i].report(r, i))
+	for i := range r.Outputs {
+		m.outputs[i].manner(r, &r.Outputs[i], i)
 	}
 	r.SourceStalled = time.Duration(stalled[SideSource])
 	r.SinkStalled = time.Duration(stalled[SideSink])
 	r.Limited = time.Duration(stalled[sideLimit])
 }
 
-// report tells of one output of a transfer that r is the report of, but for its outputs.
-func (o *outputMeter) report(r *Report, output int) OutputReport {
-	t := OutputReport{Failed: o.fallen.Load()}
-	if o.queue != nil {
-		own := o.queue.own.Report()
-		t.Queued, t.Skipped = o.queue.held()
-		t.Delivered, t.Path, t.Why, t.Stalled = own.Delivered, own.Path, own.Why, own.SinkStalled
-		if own.Waiting == SideSink {
-			t.Since = own.Since
-		}
-		return t
-	}
-	t.Path, t.Why, t.Stalled = r.Path, r.Why, time.Duration(o.stalled.Load())
+// flow tells how far an output is. What it has taken is looked at first, and then what it is still to get: a byte that
+// goes on meanwhile is not counted twice.
+func (o *outputMeter) flow(r *Report, output int) (t OutputReport) {
 	if t.Delivered = r.Delivered; output > 0 {
 		t.Delivered = r.Tees[output-1]
 	}
+	if o.queue != nil {
+		t.Queued, t.Skipped = o.queue.held()
+	}
+	t.Failed, t.Stalled = o.fallen.Load(), time.Duration(o.stalled.Load())
+	return t
+}
+
+// manner tells how the bytes go to an output of a transfer that r is the report of, and whether they do.
+func (o *outputMeter) manner(r *Report, t *OutputReport, output int) {
+	if o.queue != nil {
+		own := o.queue.own.Report()
+		t.Path, t.Why, t.Stalled = own.Path, own.Why, own.SinkStalled
+		if own.Waiting == SideSink {
+			t.Since = own.Since
+		}
+		return
+	}
+	t.Path, t.Why = r.Path, r.Why
 	if r.Waiting == SideSink && r.Output == output {
 		t.Since = r.Since
 		t.Stalled += r.Since
 	}
-	return t
 }
