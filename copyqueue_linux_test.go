@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -271,5 +272,59 @@ func TestAReportOfQueuesAddsUp(t *testing.T) {
 				t.Fatalf("output %d, %+v, of %d: %d, %d", i, out, rep.Consumed, rep.Delivered, rep.Tees)
 			}
 		}
+	}
+}
+
+// TestAPanicOfAQueuedOutputIsTheTransfers, as that of one in step is, and so is any other where there are queues: what
+// is in them goes back to the pool.
+func TestAPanicOfAQueuedOutputIsTheTransfers(t *testing.T) {
+	bomb := writing(func([]byte) (int, error) { panic(errTest) })
+	for name, queued := range map[string][]int{"its queue": {1}, "another's": {0}, "all": {0, 1, 2}} {
+		t.Run(name, func(t *testing.T) {
+			pool := penstock.NewPool(0)
+			defer pool.Close()
+			var o outputs
+			o.add(drained(t, "tcp"))
+			o.add(bomb, nil)
+			near, far := socket(t, "tcp")
+			squeeze(t, near, far)
+			got := drink(t, far)
+			o.add(near, func() []byte { near.Close(); return got() })
+			opts := []penstock.Option{penstock.WithPool(pool)}
+			for _, i := range queued {
+				opts = append(opts, penstock.WithQueue(i, penstock.Queue{Size: 4 << 20, Start: 200_000}))
+			}
+			func() {
+				defer func() {
+					if v := recover(); v != error(errTest) {
+						t.Errorf("recovered %v", v)
+					}
+				}()
+				rep, err := o.transfer(tcpSource(t, bytes.Repeat(pattern(64<<10), 20)), opts...).Run(background)
+				t.Errorf("no panic: %v, %v", rep, err)
+			}()
+			o.got[0]()
+			o.got[2]()
+			for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() { // a Write may have to return first
+				s := pool.Stats()
+				if s.Held == s.Idle {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("the pool has lent %d bytes", s.Held-s.Idle)
+				}
+			}
+		})
+	}
+}
+
+// TestAWriteThatEndsTheQueuesGoroutineFailsItsOutput, as t.Fatal does, and leaves nobody waiting.
+func TestAWriteThatEndsTheQueuesGoroutineFailsItsOutput(t *testing.T) {
+	quits := writing(func([]byte) (int, error) { runtime.Goexit(); return 0, nil })
+	var got bytes.Buffer
+	_, err := penstock.Copy(background, quits, bytes.NewReader(pattern(10_000)), penstock.WithTee(&got),
+		penstock.WithQueue(0, penstock.Queue{Size: 1}), penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))
+	if side, is := penstock.SideOf(err); !is || side != penstock.SideSink || got.Len() != 10_000 {
+		t.Errorf("%v, and the other got %d", err, got.Len())
 	}
 }

@@ -73,6 +73,7 @@ type queue struct {
 	late     bool  // whoever takes is not to wait
 	left     bool  // nobody takes any more
 	leftWith error // and why, if it was a failure
+	panicked any   // what the output's Write panicked with: it goes on in who puts, or waits for the end
 }
 
 // parcel is a chunk that belongs to nobody but whoever has it.
@@ -98,12 +99,16 @@ func newQueue(q Queue, w io.Writer, opts *options) *queue {
 
 // run empties the queue until it has ended.
 func (q *queue) run() {
-	err := q.own.move(context.Background())
-	q.mu.Lock()
-	q.left, q.leftWith = true, err
-	q.changed.Broadcast()
-	q.mu.Unlock()
-	close(q.done)
+	err := errAbandoned // if a Write ends the goroutine
+	defer func() {
+		panicked := recover()
+		q.mu.Lock()
+		q.left, q.leftWith, q.panicked = true, err, panicked
+		q.changed.Broadcast()
+		q.mu.Unlock()
+		close(q.done)
+	}()
+	err = q.own.move(context.Background())
 }
 
 // await waits for room for n bytes, and tells whether there is some. There is not if they are to be skipped, or with an
@@ -120,6 +125,8 @@ func (q *queue) await(n int64, waits func()) (room bool, err error) {
 			q.changed.Broadcast() // Start may be more than there will ever be
 		}
 		switch {
+		case q.panicked != nil:
+			panic(q.panicked)
 		case q.left:
 			return false, q.leftWith
 		case !q.full:
@@ -206,6 +213,9 @@ func (q *queue) interrupt(cause error) {
 func (q *queue) end() error {
 	q.tell(&q.ended, true)
 	<-q.done
+	if q.panicked != nil {
+		panic(q.panicked)
+	}
 	return q.leftWith
 }
 

@@ -19,15 +19,24 @@ func (c *carriage) startQueues() {
 	}
 }
 
-// dropQueues is for a transfer that has panicked: else its queues have ended.
+// dropQueues is for a transfer that has panicked: else its queues have ended, and are empty. A Write in progress is not
+// waited for: what it has in hand is given back when it has returned.
 func (c *carriage) dropQueues() {
 	for i := range c.outs {
-		if q := c.outs[i].queue; q != nil && !q.over() {
+		q := c.outs[i].queue
+		if q == nil {
+			continue
+		}
+		if !q.over() {
 			q.interrupt(errAbandoned)
+		}
+		for _, p := range q.empty() {
+			p.giveBack()
 		}
 	}
 }
 
+// errAbandoned is of a goroutine that has ended with its work undone: by a panic, or by runtime.Goexit.
 var errAbandoned = errors.New("the transfer was abandoned")
 
 // endQueues waits until the outputs have had what is in their queues, and adds to err what failed with that.
