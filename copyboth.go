@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"sync"
 	"time"
 )
@@ -17,7 +18,7 @@ import (
 //
 // The options are those of either direction, but for WithIdleTimeout, which waits for both to be quiet, WithProgress,
 // whose reports are those of either direction in turn, and WithHeader and WithTee, which are the forward direction's
-// alone. The connections are the caller's to close.
+// alone, with the queues of those outputs. The connections are the caller's to close.
 func CopyBoth(ctx context.Context, a, b io.ReadWriter, opts ...Option) (forward, backward Report, err error) {
 	there, back := bothWays(a, b, opts)
 	err = moveBoth(ctx, there, back)
@@ -102,7 +103,10 @@ func direction(name string, err error) error {
 }
 
 // forwardOnly takes away what only one direction is to do.
-func forwardOnly(o *options) { o.header, o.tees = nil, nil }
+func forwardOnly(o *options) {
+	o.header, o.tees = nil, nil
+	maps.DeleteFunc(o.queues, func(output int, _ Queue) bool { return output > 0 })
+}
 
 // endOther ends the direction that leads to a connection whose reading has failed. What stopped the one stops the other.
 //

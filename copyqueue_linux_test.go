@@ -278,11 +278,17 @@ func TestAReportOfQueuesAddsUp(t *testing.T) {
 // TestAPanicOfAQueuedOutputIsTheTransfers, as that of one in step is, and so is any other where there are queues: what
 // is in them goes back to the pool.
 func TestAPanicOfAQueuedOutputIsTheTransfers(t *testing.T) {
-	bomb := writing(func([]byte) (int, error) { panic(errTest) })
 	for name, queued := range map[string][]int{"its queue": {1}, "another's": {0}, "all": {0, 1, 2}} {
 		t.Run(name, func(t *testing.T) {
 			pool := penstock.NewPool(0)
 			defer pool.Close()
+			took := 0
+			bomb := writing(func(b []byte) (int, error) {
+				if took += len(b); took > 150_000 { // by then there are pipes
+					panic(errTest)
+				}
+				return len(b), nil
+			})
 			var o outputs
 			o.add(drained(t, "tcp"))
 			o.add(bomb, nil)
@@ -326,5 +332,32 @@ func TestAWriteThatEndsTheQueuesGoroutineFailsItsOutput(t *testing.T) {
 		penstock.WithQueue(0, penstock.Queue{Size: 1}), penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))
 	if side, is := penstock.SideOf(err); !is || side != penstock.SideSink || got.Len() != 10_000 {
 		t.Errorf("%v, and the other got %d", err, got.Len())
+	}
+}
+
+// TestCopyBothHasQueuesBothWays for the connections, and for further sinks in the direction that has those.
+func TestCopyBothHasQueuesBothWays(t *testing.T) {
+	a, client := socket(t, "tcp")
+	b, server := socket(t, "unix")
+	var tee bytes.Buffer
+	over := make(chan error)
+	var forward, backward penstock.Report
+	go func() {
+		var err error
+		forward, backward, err = penstock.CopyBoth(background, a, b, penstock.WithTee(&tee),
+			penstock.WithQueue(0, penstock.Queue{Size: 10_000}), penstock.WithQueue(1, penstock.Queue{Size: 1000}))
+		over <- err
+	}()
+	feed(t, halfCloser{client}, pattern(300_000))
+	feed(t, halfCloser{server}, pattern(200_000))
+	there, back := drink(t, server), drink(t, client)
+	if err := <-over; err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(there(), pattern(300_000)) || !bytes.Equal(tee.Bytes(), pattern(300_000)) || !bytes.Equal(back(), pattern(200_000)) {
+		t.Errorf("something is missing: %v, %v", forward, backward)
+	}
+	if len(forward.Outputs) != 2 || len(backward.Outputs) != 1 {
+		t.Errorf("%+v, %+v", forward.Outputs, backward.Outputs)
 	}
 }
