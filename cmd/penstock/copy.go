@@ -66,7 +66,7 @@ SOURCE and DESTINATION are addresses:
   tls://, tls-listen://   with TLS; ?ca=, ?cert=, ?key=, ?insecure, ?servername=
   udp://, udp-listen://   datagrams, multicast too; ?packet=N, ?ttl=, ?interface=
   http://, https://       GET; to a destination PUT; ?header=Name:Value
-  exec:COMMAND            what a command writes, or reads
+  exec:COMMAND            what a command writes, or reads; exec?terminal: for one that asks the user something
   null:, zero:, random:   nothing, zeros, random bytes
 
 Every destination but the only one may say ?on-slow=block, which is the default: the source waits for it, and so do all
