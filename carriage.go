@@ -152,15 +152,19 @@ func (c *carriage) resume() {
 
 // carry moves everything.
 func (c *carriage) carry() error {
-	switch {
-	case c.queue != nil:
+	if c.queue != nil {
 		return c.relay()
-	case c.queued():
-		c.startQueues()
-		return c.endQueues(c.carryIn())
-	default:
-		return c.carryIn()
 	}
+	c.startQueues()
+	err := c.carryIn()
+	inStep := c.t.queue(0) == nil
+	if err == nil && inStep { // it does not wait for others to have what is in their queues
+		err = c.t.closeSink()
+	}
+	if err = c.endQueues(err); err == nil && !inStep {
+		err = c.t.closeSink()
+	}
+	return err
 }
 
 // carryIn moves everything that comes in.

@@ -18,19 +18,48 @@ import (
 //
 // The options are those of either direction, but for WithIdleTimeout, which waits for both to be quiet, WithProgress,
 // whose reports are those of either direction in turn, and WithHeader and WithTee, which are the forward direction's
-// alone, with the queues of those outputs. The connections are the caller's to close.
+// alone, with the queues of those outputs; [WithBackward] has some for the other. The connections are the caller's to close.
 func CopyBoth(ctx context.Context, a, b io.ReadWriter, opts ...Option) (forward, backward Report, err error) {
-	there, back := bothWays(a, b, opts)
-	err = moveBoth(ctx, there, back)
-	there.tell(&forward)
-	back.tell(&backward)
+	both := NewBoth(a, b, opts...)
+	err = moveBoth(ctx, both.there, both.back)
+	both.there.tell(&forward)
+	both.back.tell(&backward)
 	return forward, backward, err
 }
 
+// Both is one [CopyBoth], for those who want to look at it, or to change it, while it runs. It runs once.
+type Both struct{ there, back *Transfer }
+
+// NewBoth prepares a CopyBoth. [Both.Run] tells of options that make no sense.
+//
 //go:noinline
-func bothWays(a, b io.ReadWriter, opts []Option) (there, back *Transfer) {
+func NewBoth(a, b io.ReadWriter, opts ...Option) Both {
 	opts = append(opts[:len(opts):len(opts)], WithHalfClose())
-	return NewTransfer(b, a, opts...), NewTransfer(a, b, append(opts, forwardOnly)...)
+	there := NewTransfer(b, a, opts...)
+	back := NewTransfer(a, b, append(append(opts, forwardOnly), there.backward...)...)
+	there.backward, back.backward = nil, nil
+	return Both{there, back}
+}
+
+// WithBackward is of CopyBoth: what is to be so for its backward direction besides, such as a sink that is teed to.
+func WithBackward(opts ...Option) Option {
+	return func(o *options) { o.backward = append(o.backward, opts...) }
+}
+
+// Run moves the bytes, both ways, as CopyBoth tells. A second call fails.
+func (b Both) Run(ctx context.Context) (forward, backward Report, err error) {
+	err = moveBoth(ctx, b.there, b.back)
+	forward, backward = b.Report()
+	return forward, backward, err
+}
+
+// Report tells how far either direction is. It may be called from any goroutine, at any time, and holds nothing up.
+func (b Both) Report() (forward, backward Report) { return b.there.Report(), b.back.Report() }
+
+// SetRate changes the rate limit of either direction, in bytes per second; 0 lifts it. It may be called at any time.
+func (b Both) SetRate(bytesPerSecond int64) {
+	b.there.SetRate(bytesPerSecond)
+	b.back.SetRate(bytesPerSecond)
 }
 
 // moveBoth moves both ways. Like [Transfer.move] it stands on the stack of connections that are quiet, and is kept

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -321,4 +322,52 @@ func roomOf(fd int) int16 {
 		return 0 // interrupted: it is looked at again
 	}
 	return fds[0].Revents
+}
+
+// TestEachDirectionMayBeTeed: what goes forward to one sink, what goes backward to another.
+func TestEachDirectionMayBeTeed(t *testing.T) {
+	data, answer := bytes.Repeat(pattern(64<<10), 5), bytes.Repeat(pattern(10_007), 9)
+	for _, by := range manners(t) {
+		t.Run(by.name, func(t *testing.T) {
+			a, client := socket(t, "tcp")
+			b, server := socket(t, "unix")
+			var there, back bytes.Buffer
+			both := penstock.NewBoth(a, b, append(by.opts, penstock.WithTee(&there),
+				penstock.WithBackward(penstock.WithTee(&back), penstock.WithQueue(1, penstock.Queue{Size: 1000})))...)
+			got := make(chan []byte, 2)
+			for end, says := range map[net.Conn][]byte{client: data, server: answer} {
+				go func() {
+					go func() {
+						_, err := end.Write(says)
+						if err = errors.Join(err, end.(interface{ CloseWrite() error }).CloseWrite()); err != nil {
+							t.Error(err)
+						}
+					}()
+					b, err := io.ReadAll(end)
+					if err != nil {
+						t.Error(err)
+					}
+					got <- b
+				}()
+			}
+			forward, backward, err := both.Run(background)
+			if err != nil || forward.Delivered != int64(len(data)) || backward.Delivered != int64(len(answer)) {
+				t.Errorf("%v, %v, %v", forward, backward, err)
+			}
+			if !bytes.Equal(there.Bytes(), data) || !bytes.Equal(back.Bytes(), answer) {
+				t.Errorf("%d and %d bytes teed, or others", there.Len(), back.Len())
+			}
+			if x, y := <-got, <-got; len(x)+len(y) != len(data)+len(answer) {
+				t.Errorf("%d and %d bytes arrived", len(x), len(y))
+			}
+		})
+	}
+}
+
+// TestACopyHasNoBackwardDirection to have options of its own.
+func TestACopyHasNoBackwardDirection(t *testing.T) {
+	_, err := penstock.Copy(background, io.Discard, strings.NewReader("x"), penstock.WithBackward(penstock.WithLimit(1)))
+	if !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
+	}
 }

@@ -361,3 +361,31 @@ func TestCopyBothHasQueuesBothWays(t *testing.T) {
 		t.Errorf("%+v, %+v", forward.Outputs, backward.Outputs)
 	}
 }
+
+// TestAQueueDoesNotHoldUpTheEnd of the destination, which is told it although another output has still to get something.
+func TestAQueueDoesNotHoldUpTheEnd(t *testing.T) {
+	data := pattern(300_000)
+	for _, by := range manners(t) {
+		t.Run(by.name, func(t *testing.T) {
+			near, far := socket(t, "tcp")
+			slow := &gate{opened: make(chan struct{})}
+			ended := make(chan []byte, 1)
+			go func() {
+				b, err := io.ReadAll(far)
+				if err != nil {
+					t.Error(err)
+				}
+				ended <- b
+				close(slow.opened)
+			}()
+			rep, err := penstock.Copy(background, near, tcpSource(t, data), append(by.opts, penstock.WithTee(slow),
+				penstock.WithHalfClose(), penstock.WithQueue(1, penstock.Queue{Size: 1 << 20}))...)
+			if err != nil || rep.Tees[0] != int64(len(data)) || !bytes.Equal(slow.Bytes(), data) {
+				t.Errorf("%v, %v", rep, err)
+			}
+			if !bytes.Equal(<-ended, data) {
+				t.Error("the destination got others")
+			}
+		})
+	}
+}

@@ -27,6 +27,7 @@ type options struct {
 	header    []byte
 	tees      []io.Writer
 	queues    map[int]Queue       // by output
+	backward  []Option            // of a CopyBoth: what its backward direction has besides
 	goWithout func(*OpError) bool // nil: an output's failure ends the transfer
 	pool      *Pool
 

@@ -41,6 +41,9 @@ var errAbandoned = errors.New("the transfer was abandoned")
 
 // endQueues waits until the outputs have had what is in their queues, and adds to err what failed with that.
 func (c *carriage) endQueues(err error) error {
+	if !c.queued() {
+		return err
+	}
 	for i := range c.outs { // all at once: who waits for the first may want something of the last first
 		if q := c.outs[i].queue; q != nil {
 			q.tell(&q.ended, true)

@@ -98,10 +98,7 @@ func (t *Transfer) move(ctx context.Context) error {
 		return err
 	}
 	defer t.end(release)
-	if err = t.carriage.carry(); err == nil && t.halfClose {
-		err = t.closeSink()
-	}
-	return t.carriage.withFallen(err)
+	return t.carriage.withFallen(t.carriage.carry())
 }
 
 // begin makes everything ready. What it returns is for end.
@@ -168,11 +165,11 @@ func (t *Transfer) end(release func()) {
 	}
 }
 
-// closeSink tells the sink's peer that no more will come, if the transfer has not gone on without it.
+// closeSink tells the sink's peer that no more will come, if that is wanted, and the transfer has not gone on without it.
 //
 //go:noinline
 func (t *Transfer) closeSink() error {
-	if t.carriage.outs[0].gone {
+	if !t.halfClose || t.carriage.outs[0].gone {
 		return nil
 	}
 	err := t.carriage.dst.(closeWriter).CloseWrite()
@@ -188,6 +185,8 @@ func (t *Transfer) check() error {
 	switch {
 	case t.bad != nil:
 		return opErr("copy", SidePipe, "", t.bad)
+	case t.backward != nil:
+		return opErr("copy", SidePipe, "", fmt.Errorf("options of a backward direction, which there is not: %w", syscall.EINVAL))
 	case c.src == nil:
 		return opErr("copy", SideSource, "", fmt.Errorf("no source: %w", syscall.EINVAL))
 	case t.first != nil && (len(t.tees) > 0 || len(t.queues) > 0):
