@@ -371,7 +371,7 @@ func (c *carriage) failing() bool {
 }
 
 // verdict is the error of the outlets that have failed, each with what is in flight to it; nil if the transfer goes on
-// without them.
+// without them. One that was interrupted does, too, as far as it gets: it ends with that error besides, or with all.
 func (c *carriage) verdict() error {
 	if !c.failing() {
 		return nil
@@ -391,7 +391,7 @@ func (c *carriage) verdict() error {
 		o.gone, o.lost = true, nil
 		goOn = goOn && c.t.goWithout(e)
 	}
-	if goOn && c.t.cause() == nil {
+	if goOn {
 		return nil
 	}
 	return c.withFallen(nil)

@@ -282,6 +282,9 @@ func (c *carriage) nowBy(p Path) {
 		return
 	}
 	w := &way{path: p, from: c.in.what, to: c.outs[0].edge.what}
+	if c.queue != nil {
+		w.from = "its queue"
+	}
 	if w.to == "" {
 		w.to = "a plain writer"
 	}

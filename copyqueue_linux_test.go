@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -387,5 +389,51 @@ func TestAQueueDoesNotHoldUpTheEnd(t *testing.T) {
 				t.Error("the destination got others")
 			}
 		})
+	}
+}
+
+// TestATransferIsNotTakenForCompleteThatWasCancelled while an output failed that it would have gone on without: then
+// only that output's error would be told, as if the others had everything.
+func TestATransferIsNotTakenForCompleteThatWasCancelled(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 4)
+	ctx, cancel := context.WithCancelCause(background)
+	defer cancel(nil)
+	var got bytes.Buffer
+	rep, err := penstock.Copy(ctx, &got, bytes.NewReader(data), penstock.WithTee(&leaver{cancel, make(chan struct{})}),
+		penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))
+	if rep.Consumed == int64(len(data)) || got.Len() != int(rep.Consumed) || !errors.Is(err, errTest) || !errors.Is(err, errGone) {
+		t.Errorf("%d of %d: %v", got.Len(), len(data), err)
+	}
+}
+
+// leaver is a sink in whose first Write the caller cancels the transfer. It fails when that has been interrupted.
+type leaver struct {
+	cancel      context.CancelCauseFunc
+	interrupted chan struct{}
+}
+
+func (l *leaver) Write([]byte) (int, error) {
+	l.cancel(errGone)
+	<-l.interrupted
+	return 0, errTest
+}
+
+func (l *leaver) SetWriteDeadline(t time.Time) error {
+	if !t.IsZero() {
+		close(l.interrupted)
+	}
+	return nil
+}
+
+// TestAQueueWhoseSinkRefusesSpliceSaysSo.
+func TestAQueueWhoseSinkRefusesSpliceSaysSo(t *testing.T) {
+	f, got := written(t, os.O_WRONLY|os.O_APPEND)
+	data := bytes.Repeat(pattern(64<<10), 20)
+	rep, err := penstock.Copy(background, f, tcpSource(t, data), penstock.WithQueue(0, penstock.Queue{Size: 1 << 20}))
+	if err != nil || !bytes.Equal(got(), data) {
+		t.Fatal(err)
+	}
+	if why := rep.Outputs[0].Why; !strings.HasPrefix(why, "its queue to file") {
+		t.Errorf("%q", why)
 	}
 }
