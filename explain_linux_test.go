@@ -14,6 +14,7 @@ import (
 // TestExplainForetellsTheWay that most of the bytes then take, between any two ends, and moves none of them.
 func TestExplainForetellsTheWay(t *testing.T) {
 	data := bytes.Repeat(pattern(64<<10), 8)
+	turn := 0
 	for _, from := range origins() {
 		for _, to := range termini() {
 			for _, how := range []struct {
@@ -26,6 +27,9 @@ func TestExplainForetellsTheWay(t *testing.T) {
 				{"no pipe to be had", []penstock.Option{penstock.WithPool(penstock.NewPool(1))}},
 				{"queue", []penstock.Option{penstock.WithQueue(0, penstock.Queue{Size: 1 << 20})}},
 			} {
+				if turn++; !exhaustive && turn%3 > 0 {
+					continue
+				}
 				t.Run(from.name+" to "+to.name+", "+how.name, func(t *testing.T) {
 					available(t, from.name, to.name)
 					src := from.open(t, data)

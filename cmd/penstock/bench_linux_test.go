@@ -48,7 +48,7 @@ func TestABenchThatIsStoppedLeavesNothing(t *testing.T) {
 			if rerr != nil {
 				t.Errorf("a process is left: %v", rerr)
 			}
-			asked := cmd.ProcessState.ExitCode() == exitFailed && string(text) == "penstock: interrupted\n"
+			asked := cmd.ProcessState.ExitCode() == exitSignalled+int(signal) && string(text) == "penstock: interrupted\n"
 			if !asked && signal != syscall.SIGKILL {
 				t.Errorf("%v\n%s", err, text)
 			}

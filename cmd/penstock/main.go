@@ -1,5 +1,5 @@
 // Command penstock moves byte streams. Its exit status is 0 when all went well, 1 when something failed, 2 when the
-// command line was wrong.
+// command line was wrong, and 128 and the signal's number when that ended it. Copy has some of its own.
 package main
 
 import (
@@ -78,6 +78,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return said.status
 	}
 	fmt.Fprintln(stderr, "penstock:", err)
+	if s := signalOf(ctx); s != 0 {
+		return exitSignalled + int(s)
+	}
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return exitUsage
 	}
