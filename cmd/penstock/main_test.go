@@ -2,10 +2,15 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,13 +24,68 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command as people do: each file in testdata/script is a session, its first lines say what it
-// shows.
+// shows. Those that say $SPLICE are run twice, the second time with --no-splice.
 func TestScripts(t *testing.T) {
+	all, err := filepath.Glob("testdata/script/*.txt")
+	if err != nil || len(all) == 0 {
+		t.Fatal("no scripts: ", err)
+	}
+	runScripts(t, "--no-splice=false", all)
+	t.Run("NoSplice", func(t *testing.T) {
+		t.Parallel()
+		runScripts(t, "--no-splice", slices.DeleteFunc(all, func(name string) bool {
+			script, err := os.ReadFile(name)
+			return err == nil && !bytes.Contains(script, []byte("$SPLICE"))
+		}))
+	})
+}
+
+func runScripts(t *testing.T, splice string, files []string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Files: files,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("SPLICE", splice)
+			if e.Getenv("GORACE") == "" {
+				e.Setenv("GORACE", "atexit_sleep_ms=0") // else each process lingers for a second under the race detector
+			}
+			e.Values[scene{}.key()] = newScene()
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "direct":
+				return direct(), nil
+			case "ipv6":
+				l, err := net.Listen("tcp", "[::1]:0")
+				if err == nil {
+					l.Close()
+				}
+				return err == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport": freePort,
 			"await":    await,
+
+			"status": status,
+			"start":  start,
+			"says":   says,
+			"feed":   feed,
+			"signal": signalTo,
+			"ended":  ended,
+
+			"data": data,
+			"part": part,
+			"same": same,
+
+			"listen":   listenOnce,
+			"connect":  connectTo,
+			"finished": finished,
+			"web":      web,
+			"identity": identity,
 		},
 	})
 }
