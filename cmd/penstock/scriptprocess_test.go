@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/penstock-io/penstock/internal/control"
 )
 
 // Processes that run beside a script, and what they say is waited for.
@@ -234,6 +237,28 @@ func says(ts *testscript.TestScript, _ bool, args []string) {
 			over = true // it may have said it last
 		case <-late:
 			ts.Fatalf("%s does not say %q but:\n%s", args[0], args[1], text)
+		}
+	}
+}
+
+// running NAME... waits until a copy can be asked how it stands: it takes signals by then.
+func running(ts *testscript.TestScript, _ bool, names []string) {
+	for _, name := range names {
+		p := named(ts, name)
+		late := time.Now().Add(patience)
+		for {
+			_, err := control.Send(context.Background(), p.cmd.Process.Pid, control.Request{Report: true})
+			if err == nil {
+				break
+			}
+			select {
+			case <-p.over:
+				ts.Fatalf("%s has ended (%v)", name, p.err)
+			case <-time.After(5 * time.Millisecond):
+			}
+			if time.Now().After(late) {
+				ts.Fatalf("%s cannot be asked: %v", name, err)
+			}
 		}
 	}
 }
