@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,6 +77,8 @@ func changeRunning(ctx context.Context, f *copyFlags, cmd *cobra.Command) error 
 	if err != nil {
 		return err
 	}
-	_, err = cmd.OutOrStdout().Write(answer.Report)
+	if q.Report {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", answer.Report)
+	}
 	return err
 }

@@ -290,16 +290,18 @@ func (s *stream) tell() {
 	if s.sum != nil && !s.sum.tell(j, !s.cut()) && s.srcErr == nil {
 		s.srcErr = errors.New("the checksum could not be written")
 	}
-	if len(s.outs) < 2 || s.status() == 0 {
-		return
-	}
+	all := len(s.outs) > 1 && s.status() != 0
 	for _, o := range s.outs {
 		what, n := "all of it", s.before+o.had
 		switch {
+		case !all && o.skipped == 0:
+			continue
 		case o.end == nil:
 			what, n = "nothing", 0
 		case o.err != nil || s.cut():
 			what = "and no more"
+		case o.skipped > 0:
+			what = fmt.Sprintf("%d were skipped", o.skipped)
 		}
 		j.say("%s got %d bytes, %s", o.addr.Redacted(), n, what)
 	}
