@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -104,20 +105,14 @@ func (c *conversation) direct(ctx context.Context, cancel context.CancelCauseFun
 		if op.Side == penstock.SideSink {
 			end, what = to, "writing"
 		}
-		side, status := "source", exitSource
-		if end == c.b {
-			side, status = "destination", exitDestinations
-		}
-		c.fail(status)
-		c.job.say("%s %s: %v, %s byte %d", side, end.Address.Redacted(), reason(op), what, op.Offset)
+		c.failed(end, fmt.Errorf("%w, %s byte %d", reason(op), what, op.Offset))
 		if op.Side == penstock.SideSource {
 			cancel(errSourceFailed)
 		}
 	}
 	if err == nil {
 		if cerr := to.CloseWrite(); cerr != nil {
-			c.fail(exitDestinations)
-			c.job.say("%v", cerr)
+			c.failed(to, cerr)
 		}
 	}
 }
@@ -135,6 +130,16 @@ func (c *conversation) deliver(to *address.End, op *penstock.OpError) {
 	if _, err := penstock.Copy(ctx, to.Writer, op.InFlight); err != nil {
 		c.job.say("%s: what was in flight could not be delivered: %v", to.Address.Redacted(), err)
 	}
+}
+
+// failed says which end has failed, and of what.
+func (c *conversation) failed(end *address.End, err error) {
+	side, status := "source", exitSource
+	if end == c.b {
+		side, status = "destination", exitDestinations
+	}
+	c.fail(status)
+	c.job.say("%s %s: %s", side, end.Address.Redacted(), withoutAddress(err))
 }
 
 func (c *conversation) fail(status int) {
@@ -183,8 +188,7 @@ func (c *conversation) close() {
 		if c.status != 0 {
 			_ = end.Close()
 		} else if err := end.Finish(ctx); err != nil {
-			c.fail(exitDestinations)
-			c.job.say("%v", err)
+			c.failed(end, err)
 		}
 	}
 }
