@@ -187,10 +187,13 @@ func web(ts *testscript.TestScript, _ bool, args []string) {
 			defer f.Close()
 			_, _ = io.Copy(w, f) // the client has gone
 		case r.Method == http.MethodPut:
-			f, err := os.Create(filepath.Join(dir, filepath.Clean(r.URL.Path)))
+			f, err := os.CreateTemp(dir, "upload")
 			if err == nil {
 				_, err = io.Copy(f, r.Body)
 				err = errors.Join(err, f.Close())
+			}
+			if err == nil { // it is whole
+				err = os.Rename(f.Name(), filepath.Join(dir, filepath.Clean(r.URL.Path)))
 			}
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -229,36 +232,44 @@ func says(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 		if over {
-			ts.Fatalf("%s ended (%v) without saying %q but:\n%s", args[0], p.err, args[1], text)
+			ts.Fatalf("%s ended (%v) without saying %q but:\n%s", args[0], p.err, args[1], legible(text))
 		}
 		select {
 		case <-more:
 		case <-p.over:
 			over = true // it may have said it last
 		case <-late:
-			ts.Fatalf("%s does not say %q but:\n%s", args[0], args[1], text)
+			ts.Fatalf("%s does not say %q but:\n%s", args[0], args[1], legible(text))
 		}
 	}
 }
 
-// running NAME... waits until a copy can be asked how it stands: it takes signals by then.
-func running(ts *testscript.TestScript, _ bool, names []string) {
-	for _, name := range names {
-		p := named(ts, name)
-		late := time.Now().Add(patience)
-		for {
-			_, err := control.Send(context.Background(), p.cmd.Process.Pid, control.Request{Report: true})
-			if err == nil {
-				break
-			}
-			select {
-			case <-p.over:
-				ts.Fatalf("%s has ended (%v)", name, p.err)
-			case <-time.After(5 * time.Millisecond):
-			}
-			if time.Now().After(late) {
-				ts.Fatalf("%s cannot be asked: %v", name, err)
-			}
+// legible is what a log can show.
+func legible(text []byte) string {
+	if utf8.Valid(text) {
+		return string(text)
+	}
+	return fmt.Sprintf("%d bytes that are no text", len(text))
+}
+
+// running NAME [PATTERN] waits until a copy can be asked how it stands (it takes signals by then), and tells what matches.
+func running(ts *testscript.TestScript, _ bool, args []string) {
+	p := named(ts, args[0])
+	pattern, err := regexp.Compile(strings.Join(args[1:], " "))
+	ts.Check(err)
+	late := time.Now().Add(patience)
+	for {
+		r, err := control.Send(context.Background(), p.cmd.Process.Pid, control.Request{Report: true})
+		if err == nil && pattern.Match(r.Report) {
+			return
+		}
+		select {
+		case <-p.over:
+			ts.Fatalf("%s has ended (%v):\n%s", args[0], p.err, legible(p.stderr.bytes()))
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(late) {
+			ts.Fatalf("%s: %v, %s", args[0], err, r.Report)
 		}
 	}
 }
