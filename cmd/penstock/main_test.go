@@ -72,9 +72,9 @@ func runScripts(t *testing.T, splice string, files []string) {
 
 			"status":  status,
 			"start":   start,
-			"running": running,
+			"running": untilRuns,
 			"says":    says,
-			"feed":    feed,
+			"feed":    feedTo,
 			"signal":  signalTo,
 			"ended":   ended,
 

@@ -159,7 +159,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	shown := make(chan struct{})
 	if tty {
-		program, user, err := terminal(80, 24)
+		program, user, err := openTerminal(80, 24)
 		ts.Check(err)
 		p.cmd.Stderr = program
 		onTerminal(p.cmd, program)
@@ -253,7 +253,7 @@ func legible(text []byte) string {
 }
 
 // running NAME [PATTERN] waits until a copy can be asked how it stands (it takes signals by then), and tells what matches.
-func running(ts *testscript.TestScript, _ bool, args []string) {
+func untilRuns(ts *testscript.TestScript, _ bool, args []string) {
 	p := named(ts, args[0])
 	pattern, err := regexp.Compile(strings.Join(args[1:], " "))
 	ts.Check(err)
@@ -275,7 +275,7 @@ func running(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // feed NAME [FILE] writes a file to the standard input of a process, or, without one, closes that.
-func feed(ts *testscript.TestScript, _ bool, args []string) {
+func feedTo(ts *testscript.TestScript, _ bool, args []string) {
 	p := named(ts, args[0])
 	if p.stdin == nil {
 		ts.Fatalf("the standard input of %s is not held", args[0])

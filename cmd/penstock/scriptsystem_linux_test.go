@@ -16,8 +16,8 @@ var signals = map[string]os.Signal{
 	"USR1": syscall.SIGUSR1, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
 }
 
-// terminal returns both sides of a pseudo-terminal.
-func terminal(columns, rows uint16) (program, user *os.File, err error) {
+// openTerminal returns both sides of a pseudo-terminal.
+func openTerminal(columns, rows uint16) (program, user *os.File, err error) {
 	user, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, nil, err

@@ -10,7 +10,7 @@ import (
 
 var signals = map[string]os.Signal{"INT": os.Interrupt, "KILL": os.Kill}
 
-func terminal(_, _ uint16) (program, user *os.File, err error) {
+func openTerminal(_, _ uint16) (program, user *os.File, err error) {
 	return nil, nil, errors.ErrUnsupported
 }
 
