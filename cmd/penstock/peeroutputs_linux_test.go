@@ -162,8 +162,9 @@ func TestADiskThatFillsUpHasAllThatFits(t *testing.T) {
 			if diff := differ(through.all(t), data); diff != "" {
 				t.Errorf("standard output: %s", diff)
 			}
-			if diff := differ(contents(t, dir, "out"), data[:1<<20]); diff != "" {
-				t.Errorf("what fits: %s", diff)
+			got := contents(t, dir, "out") // tmpfs counts its pages by processor, and may be full a few too early
+			if diff := differ(got, data[:len(got)]); diff != "" || len(got) < 1<<20-256<<10 || len(got) > 1<<20 {
+				t.Errorf("%d bytes fit: %s", len(got), diff)
 			}
 		})
 	}
