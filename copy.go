@@ -37,6 +37,11 @@ func Copy(ctx context.Context, dst io.Writer, src io.Reader, opts ...Option) (Re
 // is the InFlight of this Copy's error, too. WithTee is refused: it was one sink that failed.
 func Resume(ctx context.Context, dst io.Writer, src io.Reader, failed error, opts ...Option) (Report, error) {
 	t := NewTransfer(dst, src, opts...)
+	var one *DirectionError
+	if errors.As(failed, &one) {
+		failed = one.Err
+	}
+	gather(failed)
 	var op *OpError
 	if errors.As(failed, &op) {
 		t.first = op.InFlight

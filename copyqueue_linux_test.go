@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -435,5 +436,63 @@ func TestAQueueWhoseSinkRefusesSpliceSaysSo(t *testing.T) {
 	}
 	if why := rep.Outputs[0].Why; !strings.HasPrefix(why, "its queue to file") {
 		t.Errorf("%q", why)
+	}
+}
+
+// TestWhatIsInFlightBehindAQueueIsResumed: it is in the error of the one output, behind what is in its queue, and where
+// there are several outputs in an error of its own, which Resume finds.
+func TestWhatIsInFlightBehindAQueueIsResumed(t *testing.T) {
+	data := pattern(100_000)
+	for _, outputs := range []int{1, 2} {
+		for name, header := range map[string][]byte{"a header": data[:50_000], "a Read that was left behind": nil} {
+			t.Run(fmt.Sprint(name, outputs), func(t *testing.T) {
+				asked, answer, ask := make(chan struct{}), make(chan struct{}), sync.Once{}
+				rest := bytes.NewReader(data[len(header):])
+				src := reading(func(b []byte) (int, error) {
+					if rest.Len() == 50_000 && header == nil {
+						ask.Do(func() { close(asked) })
+						<-answer
+					}
+					return rest.Read(b[:min(len(b), 10_000)])
+				})
+				ctx, cancel := context.WithCancelCause(background)
+				defer cancel(nil)
+				first := &leaver{func(error) {}, make(chan struct{})}
+				opts := []penstock.Option{penstock.WithQueue(0, penstock.Queue{Size: 1 << 20})}
+				if outputs > 1 {
+					opts = append(opts, penstock.WithTee(io.Discard))
+				}
+				if header != nil { // of which a tenth of a second's worth goes at once
+					opts = append(opts, penstock.WithHeader(header), penstock.WithRate(100_000))
+				}
+				tr := penstock.NewTransfer(first, src, opts...)
+				go func() {
+					if header == nil {
+						<-asked
+					} else {
+						stalled(t, tr, penstock.SidePipe)
+					}
+					cancel(errGone)
+				}()
+				rep, err := tr.Run(ctx)
+				close(answer)
+				if !errors.Is(err, errGone) || rep.Delivered != 0 {
+					t.Fatal(rep, err)
+				}
+				if first := penstock.Failures(err)[0]; outputs == 1 {
+					b, rerr := io.ReadAll(first.InFlight)
+					if rerr != nil || !bytes.HasPrefix(data, b) || len(b) < 50_000 || header == nil && len(b) != 60_000 {
+						t.Errorf("%d in flight, or others: %v", len(b), rerr)
+					}
+					first.InFlight = penstock.NewPipe(0)
+					_, _ = first.InFlight.Write(b)
+					first.InFlight.CloseWrite()
+				}
+				var second bytes.Buffer
+				if _, err := penstock.Resume(background, &second, src, err); err != nil || !bytes.Equal(second.Bytes(), data) {
+					t.Errorf("resumed %d bytes of %d, or others: %v", second.Len(), len(data), err)
+				}
+			})
+		}
 	}
 }

@@ -67,9 +67,12 @@ func (c *carriage) endQueues(err error) error {
 		return err
 	case err == nil:
 		return v
-	default:
-		return errors.Join(v, err)
 	}
+	err = errors.Join(v, err)
+	if len(c.outs) == 1 {
+		gather(err)
+	}
+	return err
 }
 
 // enqueue puts a copy of b into an output's queue, or what is in the hand itself if no other output wants it.

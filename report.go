@@ -228,9 +228,9 @@ func (m *meter) report(r *Report) {
 		stalled[side] = m.stalled[side].Load()
 	}
 	since := m.since.Load() // after them: what has just become one of them is not counted twice
-	now := m.ended.Load()
-	if now == 0 {
-		now = clock()
+	now := clock()          // before it is looked whether it has ended, which it may not have had by then
+	if ended := m.ended.Load(); ended != 0 {
+		now = ended
 	}
 	if began := m.began.Load(); began != 0 {
 		r.Elapsed = time.Duration(now - began)

@@ -3,6 +3,7 @@ package penstock
 import (
 	"context"
 	"errors"
+	"math"
 	"syscall"
 )
 
@@ -52,4 +53,48 @@ func inFlightOf(err error) *Pipe {
 		return op.InFlight
 	}
 	return nil
+}
+
+// gather brings together, in the first of the errors of a Copy, what is in flight to the output that it is of: what that
+// lacked of its own, in its queue, and behind it what no output has had, of a header or of a Read that was left behind.
+func gather(err error) {
+	ops := Failures(err)
+	if len(ops) < 2 {
+		return
+	}
+	first := ops[0]
+	for _, op := range ops[1:] {
+		if op.InFlight == nil || op.InFlight == first.InFlight || ofAnother(op, first) {
+			continue
+		}
+		if first.InFlight.precede(op.InFlight) {
+			first.InFlight, op.InFlight = op.InFlight, nil
+		}
+	}
+}
+
+// ofAnother tells whether an error is of an output, and not of the one that first is of.
+func ofAnother(op, first *OpError) bool {
+	var one, other *OutputError
+	return errors.As(op, &other) || op.Side == SideSink && errors.As(first, &one)
+}
+
+// precede puts what a pipe in flight holds in front of what another one does. It does not if that has been closed.
+func (p *Pipe) precede(rest *Pipe) bool {
+	if p == nil {
+		return true
+	}
+	var bufs []Buffer
+	for {
+		b, err := p.Pull(context.Background(), math.MaxInt, NonBlock)
+		if err != nil {
+			break
+		}
+		bufs = append(bufs, b)
+	}
+	if err := rest.Unread(bufs...); err != nil {
+		_ = p.Unread(bufs...) // which nobody else has
+		return false
+	}
+	return true
 }
