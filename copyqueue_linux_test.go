@@ -496,3 +496,34 @@ func TestWhatIsInFlightBehindAQueueIsResumed(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOutputThatHasEverythingDoesNotFailWhenTheTransferIsCancelled, as one in step does not: its queue is empty.
+func TestAnOutputThatHasEverythingDoesNotFailWhenTheTransferIsCancelled(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	go w.Write(pattern(100))
+	var first, second bytes.Buffer
+	ctx, cancel := context.WithCancelCause(background)
+	defer cancel(nil)
+	tr := penstock.NewTransfer(&first, r, penstock.WithTee(&second),
+		penstock.WithQueue(0, penstock.Queue{Size: 1000}), penstock.WithQueue(1, penstock.Queue{Size: 1000}),
+		penstock.WithOutputErrors(func(op *penstock.OpError) bool {
+			t.Errorf("told of %v", op)
+			return true
+		}))
+	go func() {
+		for rep := tr.Report(); rep.Delivered < 100 || rep.Tees[0] < 100; rep = tr.Report() {
+			runtime.Gosched()
+		}
+		cancel(errGone)
+	}()
+	rep, err := tr.Run(ctx)
+	if op, is := err.(*penstock.OpError); !is || !errors.Is(err, errGone) || op.Side == penstock.SideSink {
+		t.Errorf("%v", err)
+	}
+	for i, out := range rep.Outputs {
+		if out.Failed || out.Delivered != 100 {
+			t.Errorf("output %d: %+v", i, out)
+		}
+	}
+}

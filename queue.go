@@ -39,7 +39,7 @@ const (
 var ErrQueueFull = errors.New("too slow: its queue is full")
 
 // WithQueue gives an output a queue: 0 is the destination, 1 the first of [WithTee]. The transfer ends when all queues
-// are empty.
+// are empty. Writes to the output are a goroutine's of its own: a writer that is an output twice must bear that.
 func WithQueue(output int, q Queue) Option {
 	return func(o *options) {
 		switch {

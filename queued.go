@@ -56,7 +56,7 @@ func (c *carriage) endQueues(err error) error {
 		}
 		c.t.face(o.index)
 		c.t.wait(SideSink)
-		if qerr := o.queue.end(); o.err == nil {
+		if qerr := o.queue.end(); o.err == nil && !c.hadAll(o.queue, qerr) {
 			o.err = qerr
 		}
 		c.t.going()
@@ -73,6 +73,14 @@ func (c *carriage) endQueues(err error) error {
 		gather(err)
 	}
 	return err
+}
+
+// hadAll tells whether a queue's transfer has only been interrupted, and that with nothing left to do: its output lacks
+// nothing of what has come in.
+func (c *carriage) hadAll(q *queue, err error) bool {
+	cause := c.t.cause()
+	left, _ := q.held()
+	return cause != nil && errors.Is(err, cause) && left == 0 && inFlightOf(err) == nil
 }
 
 // enqueue puts a copy of b into an output's queue, or what is in the hand itself if no other output wants it.
