@@ -29,6 +29,12 @@ type checksum struct {
 	hash.Hash
 	algorithm string
 	file      string // empty for stderr
+	bytes     int64  // that it is of
+}
+
+func (c *checksum) Write(b []byte) (int, error) {
+	c.bytes += int64(len(b))
+	return c.Hash.Write(b)
 }
 
 // parseSum reads ALGO or ALGO:FILE; empty is none.
@@ -48,18 +54,24 @@ func parseSum(text string) (algorithm, file string, err error) {
 
 func newChecksum(text string) *checksum {
 	algorithm, file, _ := parseSum(text) // which has been checked
-	return &checksum{hashes[algorithm](), algorithm, file}
+	return &checksum{Hash: hashes[algorithm](), algorithm: algorithm, file: file}
 }
 
-// tell says the checksum, as sha256sum does, and tells whether that could be done.
-func (c *checksum) tell(j *copyJob, whole bool) bool {
-	line := fmt.Sprintf("%x  %s", c.Sum(nil), j.source.Redacted())
+// tell says the checksum, as sha256sum does, and tells whether that could be done. A checksum of a part, which begins at
+// from, names the part, and is not written to a file: there it would be taken for the whole's.
+func (c *checksum) tell(j *copyJob, whole bool, from int64) bool {
+	name := j.source.Redacted()
+	if part := !whole || from > 0; part {
+		j.say("%s %x  %d bytes of %s from byte %d on", c.algorithm, c.Sum(nil), c.bytes, name, from)
+		if c.file != "" {
+			j.say("--sum: %s is left as it is, since that is not all of it", c.file)
+		}
+		return true
+	}
+	line := fmt.Sprintf("%x  %s", c.Sum(nil), name)
 	if c.file == "" {
 		j.say("%s %s", c.algorithm, line)
 		return true
-	}
-	if !whole {
-		return true // of a part it would be taken for the whole's
 	}
 	if err := os.WriteFile(c.file, []byte(line+"\n"), 0o666); err != nil {
 		j.say("--sum: %v", err)

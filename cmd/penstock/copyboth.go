@@ -33,14 +33,12 @@ func (c *conversation) open(ctx context.Context) int {
 	var err error
 	if c.a == nil {
 		if c.a, err = j.source.Open(ctx, address.Both, config); err != nil {
-			j.say("source %s: %s", j.source.Redacted(), withoutAddress(err))
-			return exitSource
+			return j.cannotOpen(ctx, -1, err)
 		}
 	}
 	if c.b == nil {
 		if c.b, err = j.destinations[0].Open(ctx, address.Both, config); err != nil {
-			j.say("destination %s: %s", j.destinations[0].Redacted(), withoutAddress(err))
-			return exitDestinations
+			return j.cannotOpen(ctx, 0, err)
 		}
 	}
 	return 0

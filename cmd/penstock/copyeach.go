@@ -16,7 +16,7 @@ import (
 func (j *copyJob) each(ctx context.Context, one func(context.Context, ends) int) int {
 	l, place, err := j.listen(ctx)
 	if err != nil {
-		return j.cannotListen(place, err)
+		return j.cannotOpen(ctx, place, err)
 	}
 	if l == nil {
 		return one(ctx, ends{})
@@ -25,7 +25,7 @@ func (j *copyJob) each(ctx context.Context, one func(context.Context, ends) int)
 	if place < 0 && !j.source.Options.Fork && !j.both {
 		end, err := l.Accept(ctx)
 		if err != nil {
-			return j.cannotListen(place, err)
+			return j.cannotOpen(ctx, place, err)
 		}
 		return one(ctx, ends{source: end, next: l.Accept}) // all go to the same destinations
 	}
@@ -48,8 +48,11 @@ func (j *copyJob) listen(ctx context.Context) (*address.Listener, int, error) {
 	return nil, 0, nil
 }
 
-// cannotListen says why there is no connection, and returns the status.
-func (j *copyJob) cannotListen(place int, err error) int {
+// cannotOpen says why there is no connection, and returns the status.
+func (j *copyJob) cannotOpen(ctx context.Context, place int, err error) int {
+	if ctx.Err() != nil {
+		return j.stopped(ctx)
+	}
 	if place < 0 {
 		j.say("source %s: %s", j.source.Redacted(), withoutAddress(err))
 		return exitSource
@@ -68,8 +71,8 @@ func (j *copyJob) eachConnection(ctx context.Context, l *address.Listener, place
 		end, err := l.Accept(ctx)
 		if err != nil {
 			all.Wait()
-			if err != io.EOF && ctx.Err() == nil && status == 0 {
-				status = j.cannotListen(place, err)
+			if err != io.EOF && (status == 0 || ctx.Err() == nil) {
+				status = j.cannotOpen(ctx, place, err)
 			}
 			return status
 		}

@@ -287,7 +287,7 @@ func (s *stream) tell() {
 	case s.srcErr != nil:
 		j.say("source %s: %s", j.source.Redacted(), withoutAddress(s.srcErr))
 	}
-	if s.sum != nil && !s.sum.tell(j, !s.cut()) && s.srcErr == nil {
+	if s.sum != nil && !s.sum.tell(j, !s.cut() && s.reaches(), s.before) && s.srcErr == nil {
 		s.srcErr = errors.New("the checksum could not be written")
 	}
 	all := len(s.outs) > 1 && s.status() != 0

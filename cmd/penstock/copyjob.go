@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -200,6 +202,11 @@ func (j *copyJob) run(ctx context.Context) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, j.timeout, errTimeout)
 		defer cancel()
 	}
+	// If whoever reads what is said goes away, that is no reason to cut destinations short, and the runtime would end the
+	// process. Not ignored but taken: what is ignored, the commands of exec: would inherit.
+	unread := make(chan os.Signal, 1)
+	signal.Notify(unread, syscall.SIGPIPE)
+	defer signal.Stop(unread)
 	defer j.serveControl(ctx)()
 	stop := j.showing(ctx)
 	status := j.copyAll(ctx)
@@ -215,6 +222,16 @@ func (j *copyJob) run(ctx context.Context) error {
 }
 
 var errTimeout = errors.New("not done within --timeout")
+
+// stopped says that ctx has ended what was waited for, for which nobody is to blame, and returns the status.
+func (j *copyJob) stopped(ctx context.Context) int {
+	if signalOf(ctx) != 0 {
+		j.say("interrupted")
+	} else {
+		j.say("%v", context.Cause(ctx))
+	}
+	return exitFailed // or what run makes of the signal
+}
 
 // copyAll makes one copy, or one for each connection, and returns the status of the first that failed.
 func (j *copyJob) copyAll(ctx context.Context) int {

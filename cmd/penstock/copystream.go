@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,6 +69,7 @@ func (s *stream) open(ctx context.Context) {
 		for _, o := range s.outs {
 			if o.err == nil && s.reads(&o.addr) {
 				s.failed(o, errItself)
+				s.stopped = s.stopped || s.job.exits()
 			}
 		}
 		return
@@ -190,18 +192,7 @@ func (s *stream) failed(o *output, err error) {
 
 // ready tells whether there is something to be copied to somewhere.
 func (s *stream) ready() bool {
-	if s.srcErr != nil {
-		return false
-	}
-	open, failed := 0, 0
-	for _, o := range s.outs {
-		if o.err != nil {
-			failed++
-		} else if o.end != nil {
-			open++
-		}
-	}
-	return open > 0 && (failed == 0 || !s.job.exits())
+	return s.srcErr == nil && !s.stopped && s.reaches()
 }
 
 // move copies until the source ends, or something fails.
@@ -276,9 +267,14 @@ func (s *stream) outputFailed(ctx context.Context, op *penstock.OpError) bool {
 	if o := s.outputOf(op); o != nil && !interrupted(ctx, op) {
 		s.lost(o, op)
 		s.stopped = s.job.exits() && !s.quietly(o)
-		return !s.stopped
+		return !s.stopped && s.reaches()
 	}
 	return false
+}
+
+// reaches tells whether there is a destination left: a checksum alone is not worth going on for.
+func (s *stream) reaches() bool {
+	return slices.ContainsFunc(s.outs, func(o *output) bool { return o.end != nil && o.err == nil })
 }
 
 // outputOf finds the destination that an error is about: nil if that is the checksum.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -49,6 +50,10 @@ func signalOf(ctx context.Context) syscall.Signal {
 	return 0
 }
 
+// together is how far apart two signals can be that were meant as one: timeout(1) sends its own to the process and then
+// to the process's group, and a parent may pass on a Ctrl-C that a terminal has sent to both.
+const together = 300 * time.Millisecond
+
 // run is main with its surroundings named. The first SIGINT or SIGTERM cancels the command's context, and a second
 // kills as it would any program.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -60,8 +65,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	go func() {
 		select {
 		case s := <-signals:
-			signal.Stop(signals)
 			cancel(&signalError{s.(syscall.Signal)})
+			time.Sleep(together)
+			signal.Stop(signals)
 		case <-ctx.Done():
 		}
 	}()
