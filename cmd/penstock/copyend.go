@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -47,17 +48,25 @@ func interrupted(ctx context.Context, op *penstock.OpError) bool {
 
 // lost notes that a destination has failed in the middle, and keeps what was in flight if that is wanted.
 func (s *stream) lost(o *output, op *penstock.OpError) {
-	o.inFlight = op.InFlight
-	if o.inFlight != nil && !s.quietlyFor(o, op) {
-		n := o.inFlight.Len()
+	var inFlight []byte
+	if op.InFlight != nil {
+		inFlight, _ = io.ReadAll(op.InFlight) // memory, and what can fail was moved there before
+	}
+	s.lostAt(o, op.Offset+s.before+o.earlier(s), reason(op), inFlight)
+}
+
+// lostAt is lost of a destination that has failed at a place in the stream.
+func (s *stream) lostAt(o *output, at int64, cause error, inFlight []byte) {
+	if n := len(inFlight); n > 0 && !s.quietlyFor(o, cause) {
 		if s.job.saveInFlight == "" {
 			o.fate = fmt.Sprintf("; %d bytes in flight did not reach it", n)
 		} else {
-			o.fate = s.save(o, n)
+			o.fate = s.save(o, inFlight)
 		}
 	}
-	err := error(&positionError{op.Offset + s.before + o.earlier(s), reason(op)})
-	if cerr := o.end.Close(); cerr != nil { // a command's status says more than a broken pipe
+	err := error(&positionError{at, cause})
+	// A command's status says more than a broken pipe, but there is no more to one than that.
+	if cerr := o.end.Close(); cerr != nil && !errors.Is(cerr, syscall.EPIPE) {
 		err = fmt.Errorf("%w; %s", err, withoutAddress(cerr))
 	}
 	s.failed(o, err)
@@ -74,57 +83,67 @@ func (o *output) earlier(s *stream) int64 {
 }
 
 // save writes what was in flight to a file: the first destination's to the one named, another's with its number behind.
-func (s *stream) save(o *output, n int) string {
+func (s *stream) save(o *output, inFlight []byte) string {
 	name := s.job.saveInFlight
 	for i := range s.outs {
 		if s.outs[i] == o && i > 0 {
 			name = fmt.Sprintf("%s.%d", name, i+1)
 		}
 	}
-	f, err := os.Create(name)
-	if err == nil {
-		_, err = io.Copy(f, o.inFlight)
-		err = errors.Join(err, f.Close())
+	if err := os.WriteFile(name, inFlight, 0o666); err != nil {
+		return fmt.Sprintf("; %d bytes in flight did not reach it, and could not be saved: %v", len(inFlight), err)
 	}
-	if err != nil {
-		return fmt.Sprintf("; %d bytes in flight did not reach it, and could not be saved: %v", n, err)
-	}
-	return fmt.Sprintf("; %d bytes in flight are in %s", n, name)
+	return fmt.Sprintf("; %d bytes in flight are in %s", len(inFlight), name)
 }
 
-// deliver brings what was in flight at an interruption to where it was to go.
-func (s *stream) deliver(o *output, op *penstock.OpError) {
-	if op.InFlight == nil {
-		return
-	}
-	to := s.outs
-	if op.Side == penstock.SideSink {
-		to = []*output{o}
-		if o == nil { // the checksum's
+// deliver brings what was in flight at an interruption to where it was to go: to all destinations at once, so that one
+// that takes nothing does not use up the others' time, and to each what had come as far as its queue before what had been
+// read last.
+func (s *stream) deliver(ops []*penstock.OpError) {
+	var all sync.WaitGroup
+	var last *penstock.Pipe
+	for _, op := range ops {
+		switch o := s.outputOf(op); {
+		case op.InFlight == nil:
+		case op.Side == penstock.SideSource:
+			last = op.InFlight
+		case o == nil:
 			_, _ = io.Copy(s.sum, op.InFlight) // a hash takes everything
-			return
+		default:
+			all.Go(func() { s.bring(o, op.InFlight) })
 		}
-	} else { // a Read that was left behind: what it brings still comes
-		_ = s.src.Close()
-		_ = op.InFlight.SetReadDeadline(time.Now().Add(time.Second))
 	}
-	b, err := io.ReadAll(op.InFlight)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && len(b) == 0 {
+	all.Wait()
+	if last == nil {
 		return
 	}
-	for _, o := range to {
-		if o.err != nil || o.end == nil {
-			continue
+	_ = s.src.Close() // a Read that was left behind: what it brings still comes
+	_ = last.SetReadDeadline(time.Now().Add(time.Second))
+	b, _ := io.ReadAll(last) // the deadline, or what the source has failed with meanwhile
+	if s.sum != nil {
+		_, _ = s.sum.Write(b)
+	}
+	for _, o := range s.outs {
+		if o.err == nil && o.end != nil && len(b) > 0 {
+			all.Go(func() { s.bring(o, bytes.NewReader(b)) })
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), grace)
-		rep, err := penstock.Copy(ctx, o.end.Writer, bytes.NewReader(b))
-		cancel()
-		s.mu.Lock()
-		o.had += rep.Delivered
-		s.mu.Unlock()
-		if ops := penstock.Failures(err); len(ops) > 0 {
-			s.lost(o, ops[0])
-		}
+	}
+	all.Wait()
+}
+
+var errGrace = fmt.Errorf("not taken within %v", grace)
+
+// bring writes to one destination what was in flight.
+func (s *stream) bring(o *output, inFlight io.Reader) {
+	b, _ := io.ReadAll(inFlight) // memory
+	ctx, cancel := context.WithTimeoutCause(context.Background(), grace, errGrace)
+	defer cancel()
+	rep, err := penstock.Copy(ctx, o.end.Writer, bytes.NewReader(b))
+	s.mu.Lock()
+	o.had += rep.Delivered
+	s.mu.Unlock()
+	if ops := penstock.Failures(err); len(ops) > 0 {
+		s.lostAt(o, s.before+o.had+o.skipped, reason(ops[0]), b[rep.Delivered:])
 	}
 }
 
@@ -185,8 +204,8 @@ func (s *stream) quietly(o *output) bool {
 	return nopipe && errors.Is(o.err, syscall.EPIPE) && o.isPipe()
 }
 
-func (s *stream) quietlyFor(o *output, op *penstock.OpError) bool {
-	return s.quietly(&output{addr: o.addr, end: o.end, err: op})
+func (s *stream) quietlyFor(o *output, cause error) bool {
+	return s.quietly(&output{addr: o.addr, end: o.end, err: cause})
 }
 
 // isPipe tells whether what is written to is a pipe.
@@ -204,17 +223,19 @@ func (o *output) isPipe() bool {
 
 // status is what the command exits with.
 func (s *stream) status() int {
-	failed, whole := 0, 0
+	failed, whole, late := 0, 0, errors.Is(s.srcErr, errTimeout)
 	for _, o := range s.outs {
 		switch {
 		case o.err == nil && o.end != nil && !s.stopped:
 			whole++
+		case errors.Is(o.err, errTimeout):
+			late = true
 		case o.err != nil && !s.quietly(o):
 			failed++
 		}
 	}
 	switch {
-	case errors.Is(s.srcErr, errTimeout):
+	case late:
 		return exitFailed
 	case s.srcErr != nil:
 		return exitSource
@@ -307,12 +328,9 @@ func (s *stream) tell() {
 	}
 }
 
-// delivered tells whether no destination has failed.
+// delivered tells whether all destinations have what was read. An upload that was cut has nothing of it.
 func (s *stream) delivered() bool {
-	for _, o := range s.outs {
-		if o.err != nil {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.outs, func(o *output) bool {
+		return o.err != nil || o.addr.Scheme == address.HTTP || o.addr.Scheme == address.HTTPS
+	})
 }

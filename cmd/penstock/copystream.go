@@ -53,8 +53,7 @@ type output struct {
 	skipped  int64
 	path     penstock.Path // the way that they took
 	err      error         // what it failed with
-	inFlight *penstock.Pipe
-	fate     string // of what was in flight
+	fate     string        // of what was in flight
 	finished bool
 }
 
@@ -310,17 +309,19 @@ func (s *stream) settle(ctx context.Context, rep penstock.Report, err error) {
 	}
 	s.tr = nil
 	s.mu.Unlock()
+	var asked []*penstock.OpError
 	for _, op := range penstock.Failures(err) {
 		o := s.outputOf(op)
 		switch {
 		case interrupted(ctx, op):
-			s.deliver(o, op)
+			asked = append(asked, op)
 		case op.Side == penstock.SideSource || o == nil:
 			s.srcErr = &positionError{op.Offset + s.before, reason(op)}
 		case o.err == nil:
 			s.lost(o, op)
 		}
 	}
+	s.deliver(asked)
 	if ctx.Err() != nil && s.srcErr == nil {
 		s.srcErr = context.Cause(ctx)
 	}
