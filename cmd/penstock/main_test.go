@@ -20,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=0") // else each process lingers for a second under the race detector
+	}
 	testscript.Main(m, map[string]func(){"penstock": main})
 }
 
@@ -45,9 +48,7 @@ func runScripts(t *testing.T, splice string, files []string) {
 		Files: files,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("SPLICE", splice)
-			if e.Getenv("GORACE") == "" {
-				e.Setenv("GORACE", "atexit_sleep_ms=0") // else each process lingers for a second under the race detector
-			}
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			e.Values[scene{}.key()] = newScene()
 			return nil
 		},

@@ -332,7 +332,11 @@ func TestThroughEveryProgramComeTheSameBytes(t *testing.T) {
 	for in, stdin := range stdins {
 		for out, stdout := range stdouts {
 			t.Run(in+" to "+out, func(t *testing.T) {
-				for _, length := range []int{0, 1, 64<<10 + 1, 3<<20 + 7} {
+				lengths := []int{0, 3<<20 + 7}
+				if in == "pipe" && out == "pipe" {
+					lengths = append(lengths, 1, 64<<10, 64<<10+1)
+				}
+				for _, length := range lengths {
 					data := noise(length)
 					for _, p := range peers {
 						t.Run(fmt.Sprintf("%d bytes, %s", length, p.name), func(t *testing.T) {

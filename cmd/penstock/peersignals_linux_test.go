@@ -91,6 +91,9 @@ func TestWhatAnInterruptedCopyHasReadIsAtTheDestination(t *testing.T) {
 	again := noise(1<<20 + 7)
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		for kind, channel := range channels {
+			if s == syscall.SIGTERM && kind != "pipe" {
+				continue
+			}
 			for _, args := range [][]string{{"-", "-"}, {"-", "-", "-o", "out"}, {"-", "-", "--buffer", "512KiB"}, {"-", "-", "--limit", "5TiB"}} {
 				for _, p := range copies(args...) {
 					t.Run(fmt.Sprintf("%v, %s, %s", s, kind, strings.Join(p.argv[2:], " ")), func(t *testing.T) {
