@@ -146,7 +146,8 @@ func TestARelayKeepsTheTail(t *testing.T) {
 	}
 }
 
-// TestATalkWithSocatAndWithNc goes both ways at once, with somebody else's program at the other end.
+// TestATalkWithSocatAndWithNc goes both ways at once, with somebody else's program at the other end. (Not with nc -U: by
+// a Unix socket that says no more once the other side has said all, and loses the rest of its own input.)
 func TestATalkWithSocatAndWithNc(t *testing.T) {
 	t.Parallel()
 	ours, theirs := noise(3<<20+7), noise(2<<20 + 1)[7:]
@@ -156,9 +157,7 @@ func TestATalkWithSocatAndWithNc(t *testing.T) {
 		{"socat connects", []string{"socat", "-t60", "-", "TCP:ADDRESS"}},
 		{"nc connects", []string{"nc", "-N", "127.0.0.1", "PORT"}},
 		{"socat listens, Unix", []string{"socat", "-t60", "-", "UNIX-LISTEN:socket"}},
-		{"nc listens, Unix", []string{"nc", "-N", "-l", "-U", "socket"}},
 		{"socat connects, Unix", []string{"socat", "-t60", "-", "UNIX-CONNECT:socket"}},
-		{"nc connects, Unix", []string{"nc", "-N", "-U", "socket"}},
 	} {
 		for _, p := range copies("--both", "-") {
 			t.Run(other.name+", "+p.name, func(t *testing.T) {
