@@ -110,9 +110,18 @@ func (s *stream) expect() {
 	case s.src != nil && s.src.Size >= 0 && s.given.next == nil:
 		s.total = s.before + s.src.Size
 	}
-	if limit := j.most; limit >= 0 && (s.total < 0 || s.total > s.before+limit) {
+	if limit := s.most(); limit >= 0 && (s.total < 0 || s.total > s.before+limit) {
 		s.total = s.before + limit
 	}
+}
+
+// most is how many bytes are to be copied at most; -1 for all. What --size says is of a resumed file as a whole.
+func (s *stream) most() int64 {
+	n := s.job.most
+	if left := int64(s.job.show.size) - s.before; s.job.stopAtSize && left < n {
+		n = max(left, 0)
+	}
+	return n
 }
 
 func (s *stream) openDestinations(ctx context.Context) {
@@ -197,7 +206,7 @@ func (s *stream) ready() bool {
 // move copies until the source ends, or something fails.
 func (s *stream) move(ctx context.Context) {
 	opts := s.job.options()
-	if n := s.job.most; n >= 0 {
+	if n := s.most(); n >= 0 {
 		opts = append(opts, penstock.WithLimit(max(n-s.copied(), 0)))
 	}
 	grow(s.src.Reader, s.job.pipes())

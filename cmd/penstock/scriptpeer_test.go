@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"math/big"
 	"net"
 	"net/http"
@@ -204,6 +205,7 @@ func web(ts *testscript.TestScript, _ bool, args []string) {
 			files.ServeHTTP(w, r)
 		}
 	}))
+	s.Config.ErrorLog = stdlog.New(io.Discard, "", 0) // of clients that do not trust us
 	if len(args) > 1 {
 		cert, err := tls.LoadX509KeyPair(ts.MkAbs("cert.pem"), ts.MkAbs("key.pem"))
 		ts.Check(err)

@@ -41,12 +41,13 @@ func (scene) key() any { return (*scene)(nil) }
 
 // process is one that start has started.
 type process struct {
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser // nil unless it is held
-	stdout transcript
-	stderr transcript
-	over   chan struct{} // closed when err and the transcripts are complete
-	err    error
+	cmd      *exec.Cmd
+	stdin    io.WriteCloser // nil unless it is held
+	terminal *os.File       // our side of it; nil if it has none
+	stdout   transcript
+	stderr   transcript
+	over     chan struct{} // closed when err and the transcripts are complete
+	err      error
 }
 
 // transcript is what a process has written so far.
@@ -163,6 +164,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		p.cmd.Stderr = program
 		onTerminal(p.cmd, program)
+		p.terminal = user
 		ours = append(ours, program)
 		go func() {
 			defer close(shown)
@@ -247,9 +249,19 @@ func says(ts *testscript.TestScript, _ bool, args []string) {
 // legible is what a log can show.
 func legible(text []byte) string {
 	if utf8.Valid(text) {
-		return string(text)
+		return string(text[max(0, len(text)-4000):])
 	}
 	return fmt.Sprintf("%d bytes that are no text", len(text))
+}
+
+// typeTo NAME TEXT types at the terminal of a process; ^C is Ctrl-C.
+func typeTo(ts *testscript.TestScript, _ bool, args []string) {
+	p := named(ts, args[0])
+	if p.terminal == nil {
+		ts.Fatalf("%s has no terminal", args[0])
+	}
+	_, err := io.WriteString(p.terminal, strings.ReplaceAll(args[1], "^C", "\x03"))
+	ts.Check(err)
 }
 
 // running NAME [PATTERN] waits until a copy can be asked how it stands (it takes signals by then), and tells what matches.
