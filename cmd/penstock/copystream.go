@@ -180,7 +180,9 @@ func (s *stream) resumed(i int, had int64) error {
 			return fmt.Errorf("it has %d bytes, and %s has %d: only what is equally long can be resumed together", had, o.addr.Redacted(), s.before)
 		}
 	}
+	s.mu.Lock()
 	s.before = had
+	s.mu.Unlock()
 	return nil
 }
 
@@ -210,15 +212,7 @@ func (s *stream) move(ctx context.Context) {
 		opts = append(opts, penstock.WithLimit(max(n-s.copied(), 0)))
 	}
 	grow(s.src.Reader, s.job.pipes())
-	var ws []io.Writer
-	for _, o := range s.outs {
-		if o.place = -1; o.err != nil {
-			continue
-		}
-		grow(o.end.Writer, s.job.pipes())
-		o.place = len(ws)
-		ws = append(ws, o.end.Writer)
-	}
+	ws := s.writers()
 	for _, o := range s.outs {
 		if q, ok := s.job.queueOf(o, len(ws)); ok && o.place >= 0 {
 			opts = append(opts, penstock.WithQueue(o.place, q))
@@ -240,6 +234,21 @@ func (s *stream) move(ctx context.Context) {
 	s.mu.Unlock()
 	rep, err := tr.Run(ctx)
 	s.settle(ctx, rep, err)
+}
+
+// writers are the destinations that are left. Each is told its place among the outputs of the transfer.
+func (s *stream) writers() (ws []io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outs {
+		if o.place = -1; o.err != nil {
+			continue
+		}
+		grow(o.end.Writer, s.job.pipes())
+		o.place = len(ws)
+		ws = append(ws, o.end.Writer)
+	}
+	return ws
 }
 
 // copied returns how many bytes sources before this one have given.
