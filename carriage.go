@@ -50,6 +50,9 @@ type outlet struct {
 	err  error  // what it failed with
 	lost []byte // what it lacks of that which has left the source
 	gone bool   // the transfer goes on without it
+
+	fed   int64 // of an output with a queue that has a Queue.Most: bytes that it was to get
+	sated bool  // those are all
 }
 
 // open looks at the ends.
@@ -155,7 +158,6 @@ func (c *carriage) carry() error {
 	if c.queue != nil {
 		return c.relay()
 	}
-	c.startQueues()
 	err := c.carryIn()
 	inStep := c.t.queue(0) == nil
 	if err == nil && inStep { // it does not wait for others to have what is in their queues
@@ -313,7 +315,7 @@ func (c *carriage) deliver() error {
 // write gives bytes to an outlet. What a failed one does not take is lost to it.
 func (c *carriage) write(o *outlet, b []byte) {
 	switch {
-	case o.gone:
+	case o.over():
 		return
 	case o.queue != nil:
 		c.enqueue(o, b)
@@ -360,6 +362,9 @@ func (c *carriage) taking(path Path, from string) {
 	}
 }
 
+// over tells whether an outlet gets no more.
+func (o *outlet) over() bool { return o.gone || o.sated }
+
 // failing tells whether an outlet has failed just now.
 func (c *carriage) failing() bool {
 	for i := range c.outs {
@@ -378,7 +383,7 @@ func (c *carriage) verdict() error {
 	}
 	goOn := false // with whom
 	for i := range c.outs {
-		goOn = goOn || c.outs[i].err == nil
+		goOn = goOn || c.outs[i].err == nil && !c.outs[i].sated
 	}
 	goOn = goOn && c.t.goWithout != nil
 	for i := range c.outs {

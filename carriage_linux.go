@@ -308,14 +308,14 @@ func (c *carriage) nowBy(p Path) {
 // deliverPipe gives what the pipe holds to every outlet: the last takes the pipe itself, the others a tee of it.
 func (c *carriage) deliverPipe() {
 	last := len(c.outs) - 1
-	for c.outs[last].gone {
+	for c.outs[last].over() {
 		last-- // one is left, or the transfer would be over
 	}
 	for c.held > 0 {
 		run, teed := c.held, false
 		for i := range c.outs[:last] {
 			o := &c.outs[i]
-			if o.gone {
+			if o.over() {
 				continue
 			}
 			m, err := kernel.Tee(c.spare.w.fd, c.pipe.r.fd, run)

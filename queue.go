@@ -21,6 +21,9 @@ type Queue struct {
 	// come; 0 is one. It spares a sink that is slow to start, like a tape.
 	Start int64
 
+	// Most is after how many bytes the output gets no more, and is over; 0 is never. The destination has [WithLimit].
+	Most int64
+
 	// Refill is how far a queue that has been full must go down before it takes more; 0 is as soon as there is room.
 	Refill int64
 }
@@ -39,11 +42,13 @@ const (
 var ErrQueueFull = errors.New("too slow: its queue is full")
 
 // WithQueue gives an output a queue: 0 is the destination, 1 the first of [WithTee]. The transfer ends when all queues
-// are empty. Writes to the output are a goroutine's of its own: a writer that is an output twice must bear that.
+// are empty. Writes to the output are a goroutine's of its own, which begins with the first byte: a writer that is an
+// output twice must bear that.
 func WithQueue(output int, q Queue) Option {
 	return func(o *options) {
 		switch {
-		case output < 0, q.Size <= 0, q.Start < 0, q.Refill < 0, q.Start > q.Size, q.Refill > q.Size, q.Full > QueueFails:
+		case output < 0, q.Size <= 0, q.Most < 0, output == 0 && q.Most > 0, q.Start < 0,
+			q.Refill < 0, q.Start > q.Size, q.Refill > q.Size, q.Full > QueueFails:
 			o.refuse("output %d with a queue of %+v", output, q)
 		}
 		if o.queues == nil {
@@ -66,6 +71,7 @@ type queue struct {
 	bytes   int64     // in them
 	skipped int64
 
+	running  bool  // somebody takes: from the first byte on
 	started  bool  // Start has been reached since it was empty
 	full     bool  // and has not gone down to Refill since
 	ended    bool  // no more will come
@@ -108,7 +114,39 @@ func (q *queue) run() {
 		q.mu.Unlock()
 		close(q.done)
 	}()
+	if oerr := q.open(); oerr != nil {
+		err = oerr
+		return
+	}
 	err = q.own.move(context.Background())
+}
+
+// open opens an output that is to be opened late.
+func (q *queue) open() error {
+	late, is := q.own.carriage.dst.(*Late)
+	if !is {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	opened := make(chan struct{})
+	defer close(opened)
+	go func() {
+		select {
+		case <-q.own.whenStopped():
+			cancel()
+		case <-opened:
+		}
+	}()
+	w, err := late.open(ctx)
+	if err != nil {
+		if cause := q.own.cause(); cause != nil {
+			err = cause // it was not to be waited for
+		}
+		return opErr("copy", SideSink, "", err)
+	}
+	q.own.carriage.dst = w
+	return nil
 }
 
 // await waits for room for n bytes, and tells whether there is some. There is not if they are to be skipped, or with an
@@ -147,6 +185,10 @@ func (q *queue) await(n int64, waits func()) (room bool, err error) {
 func (q *queue) put(p parcel) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !q.running {
+		q.running = true
+		go q.run()
+	}
 	q.bytes += p.len()
 	if last := len(q.parcels) - 1; last < 0 || !q.parcels[last].join(&p) {
 		q.parcels = append(q.parcels, p)
@@ -211,7 +253,14 @@ func (q *queue) interrupt(cause error) {
 
 // end waits until the queue, which gets no more, is empty, or its output has failed, and returns that failure.
 func (q *queue) end() error {
-	q.tell(&q.ended, true)
+	q.mu.Lock()
+	q.ended = true
+	if !q.running {
+		q.running, q.left = true, true
+		close(q.done)
+	}
+	q.changed.Broadcast()
+	q.mu.Unlock()
 	<-q.done
 	if q.panicked != nil {
 		panic(q.panicked)

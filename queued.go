@@ -10,15 +10,6 @@ import (
 // queued tells whether an output has a queue.
 func (c *carriage) queued() bool { return len(c.t.queues) > 0 }
 
-// startQueues lets the queues' own transfers run.
-func (c *carriage) startQueues() {
-	for i := range c.outs {
-		if q := c.outs[i].queue; q != nil {
-			go q.run()
-		}
-	}
-}
-
 // dropQueues is for a transfer that has panicked: else its queues have ended, and are empty. A Write in progress is not
 // waited for: what it has in hand is given back when it has returned.
 func (c *carriage) dropQueues() {
@@ -85,6 +76,7 @@ func (c *carriage) hadAll(q *queue, err error) bool {
 
 // enqueue puts a copy of b into an output's queue, or what is in the hand itself if no other output wants it.
 func (c *carriage) enqueue(o *outlet, b []byte) {
+	b = b[:c.wanted(o, len(b))]
 	for len(b) > 0 {
 		piece := b[:min(len(b), largeBuffer)]
 		room, err := c.room(o, len(piece))
@@ -98,6 +90,16 @@ func (c *carriage) enqueue(o *outlet, b []byte) {
 		}
 		b = b[len(piece):]
 	}
+}
+
+// wanted tells how many of n bytes an output with a queue is to get, and whether it is over with them.
+func (c *carriage) wanted(o *outlet, n int) int {
+	if most := o.queue.Most; most > 0 {
+		n = int(min(int64(n), most-o.fed))
+		o.fed += int64(n)
+		o.sated = o.fed == most
+	}
+	return n
 }
 
 // room waits for room in an output's queue, and tells whether there is some: else n bytes are to be skipped.

@@ -26,7 +26,13 @@ func (c *carriage) accept(p *parcel) {
 // enqueuePipe puts n bytes of a pipe, all that it holds, into an output's queue, by giving away the pipe if another is
 // to be had. Afterwards they are not in the pipe any more.
 func (c *carriage) enqueuePipe(o *outlet, p *KernelPipe, n int) {
-	room, err := c.room(o, n)
+	wanted := c.wanted(o, n)
+	room, err := c.room(o, wanted)
+	if room && wanted < n {
+		c.unload(o, p, wanted)
+		n -= wanted
+		room = false
+	}
 	switch {
 	case err != nil:
 		o.err = err

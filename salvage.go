@@ -20,11 +20,17 @@ func heapPipe(b []byte) *Pipe {
 	return p
 }
 
-// deposit gives b to a pipe that is empty, and has nobody else who writes.
+// deposit gives b to a pipe that has nobody else who writes. What has been put in front of it may have all its slots.
 func deposit(p *Pipe, b []byte) {
-	err := p.Push(context.Background(), Buffer{page: loosePage(b), length: uint32(len(b))}, NonBlock)
+	buf := Buffer{page: loosePage(b), length: uint32(len(b))}
+	err := p.Push(context.Background(), buf, NonBlock)
+	if errors.Is(err, ErrWouldBlock) {
+		if err = p.Resize(p.Slots() + 1); err == nil {
+			err = p.Push(context.Background(), buf, NonBlock)
+		}
+	}
 	if err != nil && !errors.Is(err, syscall.EPIPE) { // which says that nobody wants it
-		panic("penstock: an empty pipe refuses a buffer: " + err.Error())
+		panic("penstock: a pipe with a free slot refuses a buffer: " + err.Error())
 	}
 }
 
