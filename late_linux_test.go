@@ -54,6 +54,7 @@ func (c *closed) Close() error {
 func TestALateSinkThatCannotBeOpenedFailsAlone(t *testing.T) {
 	refuse := func(context.Context) (io.WriteCloser, error) { return nil, errTest }
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	last := func(ctx context.Context) (io.WriteCloser, error) {
 		cancel(errGone)
 		<-ctx.Done()
@@ -61,7 +62,11 @@ func TestALateSinkThatCannotBeOpenedFailsAlone(t *testing.T) {
 	}
 	for name, f := range map[string]func(context.Context) (io.WriteCloser, error){"refuses": refuse, "lasts": last} {
 		var got bytes.Buffer
-		_, err := penstock.Copy(ctx, &got, strings.NewReader("some bytes"), penstock.WithTee(penstock.NewLate(f)),
+		within := t.Context()
+		if name == "lasts" {
+			within = ctx
+		}
+		_, err := penstock.Copy(within, &got, strings.NewReader("some bytes"), penstock.WithTee(penstock.NewLate(f)),
 			penstock.WithQueue(1, penstock.Queue{Size: 100}), penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))
 		ops := penstock.Failures(err)
 		if got.String() != "some bytes" || len(ops) == 0 || ops[0].InFlight == nil || ops[0].InFlight.Len() != got.Len() {

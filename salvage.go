@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"syscall"
 )
 
 // What is in flight when a transfer fails. It lies in a memory pipe on the heap, which may be forgotten.
@@ -20,18 +19,18 @@ func heapPipe(b []byte) *Pipe {
 	return p
 }
 
-// deposit gives b to a pipe that has nobody else who writes. What has been put in front of it may have all its slots.
+// deposit gives b to a pipe that has nobody else who writes, on a longer ring if what has been put in front of it has all
+// of that.
 func deposit(p *Pipe, b []byte) {
-	buf := Buffer{page: loosePage(b), length: uint32(len(b))}
-	err := p.Push(context.Background(), buf, NonBlock)
-	if errors.Is(err, ErrWouldBlock) {
-		if err = p.Resize(p.Slots() + 1); err == nil {
-			err = p.Push(context.Background(), buf, NonBlock)
-		}
+	p.mu.Lock()
+	defer p.unlock()
+	if p.readClosed {
+		return // nobody wants it
 	}
-	if err != nil && !errors.Is(err, syscall.EPIPE) { // which says that nobody wants it
-		panic("penstock: a pipe with a free slot refuses a buffer: " + err.Error())
+	if used := int(p.head-p.tail) + int(p.reserved); used == len(p.ring) {
+		p.moveRingLocked(powerOfTwo(used + 1))
 	}
+	p.pushLocked(Buffer{page: loosePage(b), length: uint32(len(b))})
 }
 
 // filling tells whether more may come into a pipe: into one that is in flight, from a Read that was left behind.
