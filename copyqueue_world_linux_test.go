@@ -3,6 +3,7 @@ package penstock_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -19,7 +20,7 @@ import (
 // source takes one.
 func (s *copySchedule) source() {
 	s.intact = true
-	kind := s.r.IntN(10)
+	kind := s.r.IntN(11)
 	s.note("%d bytes from source %d", len(s.data), kind)
 	switch kind {
 	case 0:
@@ -58,6 +59,10 @@ func (s *copySchedule) source() {
 		s.note("which fails behind %d", after)
 		s.src = io.MultiReader(bytes.NewReader(s.data[:after]), &failing{errTest})
 		s.data = s.data[:after]
+	case 9: // whose descriptor blocks
+		r, w := blockingFIFO(s.t)
+		s.feed(w)
+		s.src = r
 	default:
 		s.src = s.fed("tcp")
 	}
@@ -117,7 +122,7 @@ type randomSink struct {
 }
 
 func (s *copySchedule) sink() randomSink {
-	kind, all := s.r.IntN(12), len(s.data)+1
+	kind, all := s.r.IntN(14), len(s.data)+1
 	cut, stall := -1, -1
 	if s.one(4) {
 		cut = s.r.IntN(all)
@@ -168,6 +173,14 @@ func (s *copySchedule) sink() randomSink {
 		}}
 	case 9:
 		return randomSink{w: tempDevice(s.t, "/dev/full"), exact: true, got: func() []byte { return nil }}
+	case 10:
+		r, w := blockingFIFO(s.t)
+		return s.drunk(w, w.Close, r, cut, stall)
+	case 11:
+		near, far := socket(s.t, "tcp")
+		squeeze(s.t, near, far)
+		f := blockingTCP(s.t, near)
+		return s.drunk(f, func() error { return errors.Join(f.Close(), near.Close()) }, far, cut, stall)
 	default:
 		w := &dawdler{r: s.fork(), free: s.free, cut: cut, stall: stall}
 		if cut >= 0 && s.one(3) {
