@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -253,5 +254,31 @@ func TestAReadLeftBehindCountsForALimitedReader(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAReadLeftBehindFindsItsPipeFull of a header, which a Resume has put back into it: there is room for what the Read
+// brings all the same.
+func TestAReadLeftBehindFindsItsPipeFull(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	src := reading(func(b []byte) (int, error) {
+		close(asked)
+		<-answer
+		return copy(b, "body"), io.EOF
+	})
+	ctx, cancel := context.WithCancelCause(background)
+	go func() {
+		<-asked
+		cancel(errGone)
+	}()
+	_, err := penstock.Copy(ctx, io.Discard, src)
+	_, err = penstock.Resume(background, &stubborn{takes: 1}, src, err, penstock.WithHeader([]byte("header")))
+	close(answer)
+	op := failedAt(t, err, penstock.SideSink, 1, errTest)
+	for op.InFlight.Len() < len("eaderbody") {
+		runtime.Gosched()
+	}
+	if b, err := io.ReadAll(op.InFlight); string(b) != "eaderbody" || err != nil {
+		t.Errorf("%q, %v", b, err)
 	}
 }
