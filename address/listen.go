@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -84,7 +85,8 @@ func (l *Listener) another() bool {
 	return true
 }
 
-// accept waits for a connection. A client whose handshake fails is none: that is said, and the next one waited for.
+// accept waits for a connection. A client whose handshake fails is none: that is said, and the next one waited for. Where
+// there are no descriptors left, or no memory, those that there are may soon be over: that is waited for.
 func (l *Listener) accept(ctx context.Context) (*End, error) {
 	stop := context.AfterFunc(ctx, func() { l.setDeadline(past) })
 	defer func() {
@@ -92,11 +94,26 @@ func (l *Listener) accept(ctx context.Context) (*End, error) {
 			l.setDeadline(time.Time{})
 		}
 	}()
-	for {
+	for backoff := time.Duration(0); ; {
 		conn, err := l.listener.Accept()
+		if err != nil && ctx.Err() == nil && exhausted(err) {
+			if backoff == 0 {
+				_, cause := bare(err)
+				l.config.say("cannot accept yet: %v; trying again", cause)
+			}
+			backoff = min(max(firstBackoff, 2*backoff), lastBackoff)
+			timer := time.NewTimer(backoff)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
+		backoff = 0
 		conn = l.address.tuned(conn)
 		if l.tls == nil {
 			return connected(conn, l.role, &l.config), nil
@@ -112,6 +129,17 @@ func (l *Listener) accept(ctx context.Context) (*End, error) {
 		_, err = bare(err)
 		l.config.say("%s: %v; waiting for another", conn.RemoteAddr(), err)
 	}
+}
+
+// exhausted tells the errors that say nothing of the listener, but that the process or the system has not enough of
+// something at the moment.
+func exhausted(err error) bool {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
 }
 
 // secure shakes hands.
