@@ -287,3 +287,40 @@ func TestAnEndThatIsClosedIsBlamed(t *testing.T) {
 		}
 	}
 }
+
+// TestTrapAPipeThatNobodyReadsIsNoErrorWhereNothingIsToBeWritten although splice(2) looks at its reader first.
+func TestTrapAPipeThatNobodyReadsIsNoErrorWhereNothingIsToBeWritten(t *testing.T) {
+	for name, source := range map[string]func(t *testing.T) io.Reader{
+		"an empty file": func(t *testing.T) io.Reader { return tempFile(t, nil, os.O_RDONLY) },
+		"a file at its end": func(t *testing.T) io.Reader {
+			f := tempFile(t, []byte("read"), os.O_RDONLY)
+			if _, err := f.Seek(0, io.SeekEnd); err != nil {
+				t.Fatal(err)
+			}
+			return f
+		},
+		"/dev/null": func(t *testing.T) io.Reader { return tempDevice(t, os.DevNull) },
+		"a pipe that has ended": func(t *testing.T) io.Reader {
+			r, w := endKinds["os.Pipe"](t)
+			w.Close()
+			return r
+		},
+	} {
+		for _, by := range manners(t) {
+			t.Run(name+", "+by.name, func(t *testing.T) {
+				r, w := endKinds["os.Pipe"](t)
+				r.Close()
+				if rep, err := penstock.Copy(background, w, source(t), by.opts...); err != nil || rep.Delivered != 0 {
+					t.Errorf("%v, %v", rep, err)
+				}
+			})
+		}
+	}
+	for name, source := range map[string]io.Reader{"a file": tempFile(t, []byte("x"), os.O_RDONLY), "/dev/zero": tempDevice(t, "/dev/zero")} {
+		r, w := endKinds["os.Pipe"](t)
+		r.Close()
+		if _, err := penstock.Copy(background, w, source); !errors.Is(err, syscall.EPIPE) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

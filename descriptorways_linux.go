@@ -305,6 +305,8 @@ func (c *carriage) direct() (done bool, err error) {
 		case total == 0 && out.refuse(err):
 			c.t.now.Store(before)
 			return false, nil
+		case err == syscall.EPIPE && c.nothingLeft(): // splice(2) looks at the reader before it looks at the source
+			return true, nil
 		case errors.Is(err, errSourceClosed), out.isFIFO() && err != syscall.EPIPE && !errors.Is(err, errSinkClosed):
 			return true, c.opError(SideSource, closedFile(c.src, err)) // all a FIFO says of itself is EPIPE
 		default:
@@ -330,6 +332,23 @@ func (c *carriage) spliceEdges(n int) (int, error) {
 		c.err = errors.Join(errSourceClosed, err)
 	}
 	return c.moved, c.err
+}
+
+// nothingLeft tells whether the source is at its end: then it is no loss that nobody reads what comes from it.
+func (c *carriage) nothingLeft() bool {
+	if _, ended := c.lookAtSource(); ended {
+		return true
+	}
+	in := &c.in
+	if !in.isFile() && (in.mode != unix.S_IFCHR || in.waiter != nil) {
+		return false
+	}
+	n, err := 1, error(nil)
+	_ = in.raw.Control(func(fd uintptr) { // closed: its use says so
+		at, _ := unix.Seek(int(fd), 0, io.SeekCurrent) // a device has none, and does not mind
+		n, err = unix.Pread(int(fd), make([]byte, 1), at)
+	})
+	return n == 0 && err == nil
 }
 
 // lookAtSource tells whether the source has nothing now, or never will have again: of the two sides that would block
