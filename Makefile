@@ -1,7 +1,7 @@
 # Needs Go and nothing else: "make test" installs or names what tests use
 # besides, and the developer tools are pinned in tools/go.mod.
 
-.PHONY: help run build man install uninstall test soak soak-pipe lint fmt bench bench-copy bench-crowd bench-pipes clean
+.PHONY: help run build man install uninstall test soak soak-pipe lint fmt bench bench-commands bench-copy bench-crowd bench-pipes clean
 
 ARGS =
 
@@ -43,7 +43,7 @@ TOOL = go tool -modfile=tools/go.mod
 BENCH_TOOL = go tool -modfile=../tools/go.mod
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: build ## build, then serve the demo stream, recording into recordings/ (ARGS= adds flags)
 	$(BIN)/penstock serve --demo --record recordings $(ARGS)
@@ -111,6 +111,9 @@ fmt: ## format the Go files of every module
 
 bench: ## measure fan-out (ARGS= adds flags)
 	cd bench && go run ./fanout $(ARGS)
+
+bench-commands: ## measure penstock copy beside cat, pv, tee, mbuffer, socat and nc (ARGS= adds flags)
+	cd bench && go run ./commands $(ARGS)
 
 bench-copy: ## measure Copy and CopyBoth beside io.Copy, for six minutes (ARGS= adds flags)
 	cd bench && go run ./copy $(ARGS)

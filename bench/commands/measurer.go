@@ -1,0 +1,311 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock-io/penstock/bench/internal/machine"
+	"github.com/penstock-io/penstock/bench/internal/table"
+)
+
+// measurer makes the runs of all comparisons.
+type measurer struct {
+	*workplace
+	quiet    float64
+	attempts int
+	deadline time.Time
+}
+
+var (
+	streamMetrics = []table.Metric{
+		{Name: "GB/s", Format: "%.2f", Ratio: "rate ratio"}, {Name: "CPU-s/GB", Format: "%.3f", Ratio: "CPU ratio"},
+	}
+	startMetrics = []table.Metric{
+		{Name: "ms", Format: "%.1f", Ratio: "time ratio"}, {Name: "CPU ms", Format: "%.1f", Ratio: "CPU ratio"},
+	}
+)
+
+func (s sort) metrics() []table.Metric {
+	if s == starts || s == small {
+		return startMetrics
+	}
+	return streamMetrics
+}
+
+// present returns the kinds whose programs there are; the others are named.
+func (c comparison) present() (kinds []kind) {
+	for _, k := range c.kinds {
+		missing := slices.IndexFunc(k.stage, func(argv []string) bool {
+			_, err := exec.LookPath(argv[0])
+			return argv[0] != "PENSTOCK" && err != nil
+		})
+		if missing >= 0 {
+			fmt.Fprintf(os.Stderr, "%s: no %s: %s is left out\n", c.name, k.stage[missing][0], k.name)
+			continue
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+// compare measures every kind once in each round. The order turns by one each round, so that nobody always comes after the
+// same neighbour.
+func (m measurer) compare(c comparison, rounds, toCome int) (*table.Table, error) {
+	kinds := c.present()
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.name
+	}
+	t := table.New(c.title, names, c.sort.metrics())
+	enough := time.Now().Add(time.Until(m.deadline) / time.Duration(toCome))
+	for round := range rounds {
+		if round > 0 && time.Now().After(enough) {
+			break
+		}
+		for i := range kinds {
+			k := (i + round) % len(kinds)
+			s, err := m.quietly(c.sort, kinds[k], enough)
+			if err != nil {
+				return nil, fmt.Errorf("%s, round %d: %w", kinds[k].name, round+1, err)
+			}
+			t.Samples[k] = append(t.Samples[k], s)
+			fmt.Fprintf(os.Stderr, "%-10s round %d  %-22s %s\n", c.name, round+1, kinds[k].name, t.Tell(s))
+		}
+	}
+	return t, nil
+}
+
+// quietly repeats a run while others use more than quiet CPUs; the last attempt stands.
+func (m measurer) quietly(s sort, k kind, enough time.Time) (got table.Sample, err error) {
+	for range m.attempts {
+		others, err := machine.WatchOthers()
+		if err != nil {
+			return got, err
+		}
+		r := attempt{measurer: m, kind: k, in: m.in, size: m.size}
+		if got.Values, err = r.measure(s); err != nil {
+			return got, err
+		}
+		if got.Others, err = others.Share(r.ours); err != nil {
+			return got, err
+		}
+		if got.Others <= m.quiet || time.Now().After(enough) {
+			break
+		}
+	}
+	return got, err
+}
+
+// verify runs every kind of stream once, and looks at every byte.
+func (m measurer) verify(all []comparison) error {
+	for _, c := range all {
+		if c.sort == starts || c.sort == small {
+			continue
+		}
+		for _, k := range c.present() {
+			st, err := os.Stat(m.some)
+			if err != nil {
+				return err
+			}
+			r := attempt{measurer: m, kind: k, in: m.some, size: st.Size(), compare: m.some}
+			if _, err := r.measure(c.sort); err != nil {
+				return fmt.Errorf("verifying %s of %s: %w", k.name, c.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// attempt is one run of one kind.
+type attempt struct {
+	measurer
+	kind
+	in      string
+	size    int64
+	compare string        // if not empty, what comes out is to be this file
+	ours    time.Duration // CPU time of all the run's processes
+}
+
+// hung is how long a run may take.
+const hung = 2 * time.Minute
+
+func (r *attempt) measure(s sort) ([]float64, error) {
+	switch s {
+	case starts:
+		return r.often(func() (*pipeline, error) { return startPipeline(nil, nil, r.stages(nil)...) }, 0)
+	case small:
+		return r.often(func() (*pipeline, error) {
+			return startPipeline(nil, nil, slices.Concat([][]string{{"echo", "x"}}, r.stages(nil), [][]string{{"cat"}})...)
+		}, 1)
+	case filters:
+		return r.filter()
+	default:
+		return r.network()
+	}
+}
+
+// stages are the programs with everything put in that they need to know.
+func (r *attempt) stages(more map[string]string) (all [][]string) {
+	var pairs []string
+	for _, vars := range []map[string]string{more, r.vars, {"IN": r.in}} {
+		for _, name := range slices.Backward(slices.Sorted(maps.Keys(vars))) { // FROMHOST before FROM
+			pairs = append(pairs, name, vars[name])
+		}
+	}
+	replace := strings.NewReplacer(pairs...)
+	for _, argv := range r.stage {
+		var out []string
+		for _, arg := range argv {
+			out = append(out, replace.Replace(arg))
+		}
+		all = append(all, out)
+	}
+	return all
+}
+
+// names tells whether an argument has the name of something in it.
+func (k kind) names(name string) bool {
+	return slices.ContainsFunc(k.stage, func(argv []string) bool {
+		return slices.ContainsFunc(argv[1:], func(arg string) bool { return strings.Contains(arg, name) })
+	})
+}
+
+// often runs something that is over at once ten times, and returns the means.
+func (r *attempt) often(start func() (*pipeline, error), first int) ([]float64, error) {
+	const times = 10
+	var cpu time.Duration
+	began := time.Now()
+	for range times {
+		p, err := start()
+		if err == nil {
+			err = p.wait()
+		}
+		if err != nil {
+			return nil, err
+		}
+		cpu += p.used(first, first+len(r.stage))
+		r.ours += p.used(0, len(p.commands))
+	}
+	each := func(d time.Duration) float64 { return d.Seconds() * 1e3 / times }
+	return []float64{each(time.Since(began)), each(cpu)}, nil
+}
+
+// filter is cat IN | X | cat >/dev/null, or what comes out is compared.
+func (r *attempt) filter() ([]float64, error) {
+	stages := slices.Concat([][]string{{"cat", r.in}}, r.stages(nil))
+	var out *os.File // /dev/null
+	same := make(chan error, 1)
+	if r.compare == "" {
+		stages = append(stages, []string{"cat"})
+		same <- nil
+	} else {
+		from, to, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		defer from.Close()
+		defer to.Close()
+		out = to
+		go func() { same <- sameAs(r.compare, from) }()
+	}
+	return r.stream(1, out, stages, same)
+}
+
+// network is X between the two ends that it names.
+func (r *attempt) network() ([]float64, error) {
+	from, err := serveFile(r.in)
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close()
+	to, err := takeAll(r.size, r.compare)
+	if err != nil {
+		return nil, err
+	}
+	defer to.Close()
+	stages := r.stages(addresses(from.Addr(), to.Addr()))
+	dones := make([]<-chan error, 0, 2)
+	for name, done := range map[string]chan error{"FROM": from.done, "TO": to.done} {
+		if r.names(name) {
+			dones = append(dones, done)
+		}
+	}
+	return r.stream(0, nil, stages, dones...)
+}
+
+func addresses(from, to net.Addr) map[string]string {
+	vars := make(map[string]string)
+	for name, a := range map[string]net.Addr{"FROM": from, "TO": to} {
+		vars[name] = a.String()
+		vars[name+"HOST"], vars[name+"PORT"], _ = net.SplitHostPort(a.String())
+	}
+	return vars
+}
+
+// stream runs the pipeline, in which X is what comes from the first stage on, until all that is to happen has happened.
+func (r *attempt) stream(first int, out *os.File, stages [][]string, dones ...<-chan error) ([]float64, error) {
+	writes := r.names("OUT")
+	if writes {
+		if err := os.Remove(r.vars["OUT"]); err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+	}
+	began := time.Now()
+	p, err := startPipeline(nil, out, stages...)
+	if err != nil {
+		return nil, err
+	}
+	watchdog := time.AfterFunc(hung, p.kill)
+	defer watchdog.Stop()
+	if err := p.wait(); err != nil {
+		return nil, err
+	}
+	if out != nil {
+		out.Close()
+	}
+	for _, done := range dones {
+		select {
+		case err := <-done:
+			if err != nil {
+				return nil, err
+			}
+		case <-time.After(hung):
+			return nil, errors.New("a program has ended, and not told it to its connection")
+		}
+	}
+	took := time.Since(began)
+	r.ours = p.used(0, len(p.commands))
+	if writes {
+		if err := r.look(r.vars["OUT"]); err != nil {
+			return nil, err
+		}
+	}
+	gb := float64(r.size) / 1e9
+	cpu := p.used(first, first+len(r.stage)).Seconds() / gb
+	return []float64{gb / took.Seconds(), math.Max(cpu, 0)}, nil
+}
+
+// look sees to it that a file that was written is what it should be.
+func (r *attempt) look(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if r.compare != "" {
+		return sameAs(r.compare, f)
+	}
+	st, err := f.Stat()
+	if err == nil && st.Size() != r.size {
+		err = fmt.Errorf("%s has %d bytes of %d", path, st.Size(), r.size)
+	}
+	return err
+}
