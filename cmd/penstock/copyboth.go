@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -16,13 +18,13 @@ import (
 // talk is a copy in both directions between two ends, each of which is told when the other has nothing more to say, and
 // may go on by itself. It is over when both directions are.
 func (j *copyJob) talk(ctx context.Context, given ends) int {
-	c := &conversation{job: j, a: given.source, b: given.destination}
-	if status := c.open(ctx); status != 0 {
-		c.status = status
-	} else {
-		c.run(ctx)
+	c := &conversation{job: j, a: given.source, b: given.destination, harmed: make(map[*address.End]bool)}
+	if c.status = c.open(ctx); c.status != 0 {
+		c.giveUp()
+		return c.status
 	}
-	c.close()
+	c.run(ctx)
+	c.finish(ctx)
 	return c.status
 }
 
@@ -52,6 +54,7 @@ type conversation struct {
 
 	mu     sync.Mutex
 	status int
+	harmed map[*address.End]bool // those that have failed, or have not got all that was for them
 }
 
 // run carries both directions, until neither has anything more to say.
@@ -81,9 +84,11 @@ func (c *conversation) run(ctx context.Context) {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, penstock.ErrIdle):
 		j.say("%s and %s: %v", j.source.Redacted(), j.destinations[0].Redacted(), cause)
+		c.giveUp()
 		c.fail(exitFailed)
 	case errors.Is(cause, errTimeout):
 		j.say("%v", cause)
+		c.giveUp()
 		c.fail(exitFailed)
 	}
 }
@@ -104,6 +109,7 @@ func (c *conversation) direct(ctx context.Context, cancel context.CancelCauseFun
 			end, what = to, "writing"
 		}
 		c.failed(end, fmt.Errorf("%w, %s byte %d", reason(op), what, op.Offset))
+		c.harm(to)
 		if op.Side == penstock.SideSource {
 			cancel(errSourceFailed)
 		}
@@ -122,22 +128,36 @@ func (c *conversation) deliver(to *address.End, op *penstock.OpError) {
 	if op.InFlight == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), grace, errGrace)
 	defer cancel()
 	_ = op.InFlight.SetReadDeadline(time.Now().Add(time.Second))
-	if _, err := penstock.Copy(ctx, to.Writer, op.InFlight); err != nil {
-		c.job.say("%s: what was in flight could not be delivered: %v", to.Address.Redacted(), err)
+	_, err := penstock.Copy(ctx, to.Writer, op.InFlight)
+	if side, _ := penstock.SideOf(err); side == penstock.SideSink { // else no more has come from a Read that was left behind
+		c.harm(to)
+		c.job.say("%s: what was in flight could not be delivered: %v", to.Address.Redacted(), reason(penstock.Failures(err)[0]))
 	}
 }
 
-// failed says which end has failed, and of what.
+// failed says which end has failed, and of what. That a connection which has failed is of no use in the other direction
+// either goes without saying.
 func (c *conversation) failed(end *address.End, err error) {
 	side, status := "source", exitSource
 	if end == c.b {
 		side, status = "destination", exitDestinations
 	}
 	c.fail(status)
-	c.job.say("%s %s: %s", side, end.Address.Redacted(), withoutAddress(err))
+	if !c.harm(end) || !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		c.job.say("%s %s: %s", side, end.Address.Redacted(), withoutAddress(err))
+	}
+}
+
+// harm notes that an end is not to take what it has got for all, and tells whether that was known.
+func (c *conversation) harm(end *address.End) (was bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was = c.harmed[end]
+	c.harmed[end] = true
+	return was
 }
 
 func (c *conversation) fail(status int) {
@@ -175,18 +195,36 @@ func (c *conversation) watch(idle time.Duration, cancel context.CancelCauseFunc)
 	return func() { close(done) }
 }
 
-// close ends both sides; after a conversation that went well they have been told already.
-func (c *conversation) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
+// finish ends both sides: one that has had all that was for it keeps that, also where the other has failed.
+func (c *conversation) finish(ctx context.Context) {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(context.Background(), grace, errGrace)
+		defer cancel()
+	}
+	harmed := maps.Clone(c.harmed) // one may come to harm now
+	var both sync.WaitGroup
 	for _, end := range []*address.End{c.a, c.b} {
-		if end == nil {
-			continue
-		}
-		if c.status != 0 {
-			_ = end.Close()
-		} else if err := end.Finish(ctx); err != nil {
-			c.failed(end, err)
+		both.Go(func() {
+			var err error
+			if harmed[end] {
+				err = end.Close()
+			} else {
+				err = end.Finish(ctx)
+			}
+			if err != nil {
+				c.failed(end, err)
+			}
+		})
+	}
+	both.Wait()
+}
+
+// giveUp ends both sides in the middle.
+func (c *conversation) giveUp() {
+	for _, end := range []*address.End{c.a, c.b} {
+		if end != nil {
+			_ = end.Close() // it is of no use any more
 		}
 	}
 }
