@@ -243,7 +243,8 @@ func TestAQueueThatIsFullBelowItsStartBegins(t *testing.T) {
 	}
 }
 
-// TestNoQueueWaitsForAnotherToEnd: when the source has ended, each goes out whatever its start and whoever else does not.
+// TestNoQueueWaitsForAnotherToEnd: when the source has ended, each goes out whatever its start, and
+// whoever else does not.
 func TestNoQueueWaitsForAnotherToEnd(t *testing.T) {
 	last := make(chan struct{})
 	first := writing(func(b []byte) (int, error) { <-last; return len(b), nil })
@@ -260,7 +261,8 @@ func TestNoQueueWaitsForAnotherToEnd(t *testing.T) {
 func TestAReportOfQueuesAddsUp(t *testing.T) {
 	src := iotest.OneByteReader(bytes.NewReader(pattern(50_000)))
 	tr := penstock.NewTransfer(io.Discard, src, penstock.WithTee(io.Discard),
-		penstock.WithQueue(0, penstock.Queue{Size: 100}), penstock.WithQueue(1, penstock.Queue{Size: 10, Full: penstock.QueueSkips}))
+		penstock.WithQueue(0, penstock.Queue{Size: 100}),
+		penstock.WithQueue(1, penstock.Queue{Size: 10, Full: penstock.QueueSkips}))
 	over := make(chan struct{})
 	go func() { defer close(over); tr.Run(background) }()
 	for running := true; running; {
@@ -271,7 +273,8 @@ func TestAReportOfQueuesAddsUp(t *testing.T) {
 		}
 		rep := tr.Report()
 		for i, out := range rep.Outputs {
-			if out.Delivered+out.Queued+out.Skipped > rep.Consumed || out.Delivered != append([]int64{rep.Delivered}, rep.Tees...)[i] {
+			took := append([]int64{rep.Delivered}, rep.Tees...)[i]
+			if out.Delivered != took || took+out.Queued+out.Skipped > rep.Consumed {
 				t.Fatalf("output %d, %+v, of %d: %d, %d", i, out, rep.Consumed, rep.Delivered, rep.Tees)
 			}
 		}
@@ -332,7 +335,8 @@ func TestAWriteThatEndsTheQueuesGoroutineFailsItsOutput(t *testing.T) {
 	quits := writing(func([]byte) (int, error) { runtime.Goexit(); return 0, nil })
 	var got bytes.Buffer
 	_, err := penstock.Copy(background, quits, bytes.NewReader(pattern(10_000)), penstock.WithTee(&got),
-		penstock.WithQueue(0, penstock.Queue{Size: 1}), penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))
+		penstock.WithQueue(0, penstock.Queue{Size: 1}),
+		penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))
 	if side, is := penstock.SideOf(err); !is || side != penstock.SideSink || got.Len() != 10_000 {
 		t.Errorf("%v, and the other got %d", err, got.Len())
 	}
@@ -357,8 +361,11 @@ func TestCopyBothHasQueuesBothWays(t *testing.T) {
 	if err := <-over; err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(there(), pattern(300_000)) || !bytes.Equal(tee.Bytes(), pattern(300_000)) || !bytes.Equal(back(), pattern(200_000)) {
-		t.Errorf("something is missing: %v, %v", forward, backward)
+	if want := pattern(300_000); !bytes.Equal(there(), want) || !bytes.Equal(tee.Bytes(), want) {
+		t.Errorf("something is missing: %v", forward)
+	}
+	if !bytes.Equal(back(), pattern(200_000)) {
+		t.Errorf("something is missing: %v", backward)
 	}
 	if len(forward.Outputs) != 2 || len(backward.Outputs) != 1 {
 		t.Errorf("%+v, %+v", forward.Outputs, backward.Outputs)
@@ -402,8 +409,11 @@ func TestATransferIsNotTakenForCompleteThatWasCancelled(t *testing.T) {
 	var got bytes.Buffer
 	rep, err := penstock.Copy(ctx, &got, bytes.NewReader(data), penstock.WithTee(&leaver{cancel, make(chan struct{})}),
 		penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))
-	if rep.Consumed == int64(len(data)) || got.Len() != int(rep.Consumed) || !errors.Is(err, errTest) || !errors.Is(err, errGone) {
-		t.Errorf("%d of %d: %v", got.Len(), len(data), err)
+	if rep.Consumed == int64(len(data)) || got.Len() != int(rep.Consumed) {
+		t.Errorf("%d of %d", got.Len(), len(data))
+	}
+	if !errors.Is(err, errTest) || !errors.Is(err, errGone) {
+		t.Errorf("%v", err)
 	}
 }
 
