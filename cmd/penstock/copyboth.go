@@ -132,9 +132,11 @@ func (c *conversation) deliver(to *address.End, op *penstock.OpError) {
 	defer cancel()
 	_ = op.InFlight.SetReadDeadline(time.Now().Add(time.Second))
 	_, err := penstock.Copy(ctx, to.Writer, op.InFlight)
-	if side, _ := penstock.SideOf(err); side == penstock.SideSink { // else no more has come from a Read that was left behind
-		c.harm(to)
-		c.job.say("%s: what was in flight could not be delivered: %v", to.Address.Redacted(), reason(penstock.Failures(err)[0]))
+	for _, op := range penstock.Failures(err) {
+		if op.Side == penstock.SideSink { // else no more has come from a Read that was left behind
+			c.harm(to)
+			c.job.say("%s: what was in flight could not be delivered: %v", to.Address.Redacted(), reason(op))
+		}
 	}
 }
 

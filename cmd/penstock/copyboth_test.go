@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestAnAnswerOutlivesTheUploadThatNobodyWanted as a server's does that says no before it has read all, and closes: the client
-// gets no reset, which would destroy what he has not read of the answer yet.
+// TestAnAnswerOutlivesTheUploadThatNobodyWanted as a server's does that says no before it has read all, and closes: the
+// client gets no reset, which would destroy what he has not read of the answer yet.
 func TestAnAnswerOutlivesTheUploadThatNobodyWanted(t *testing.T) {
 	t.Parallel()
 	server, err := net.Listen("tcp", "127.0.0.1:0")
@@ -19,7 +19,8 @@ func TestAnAnswerOutlivesTheUploadThatNobodyWanted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	cmd := exec.CommandContext(t.Context(), "penstock", "copy", "--both", "tcp-listen://127.0.0.1:0", server.Addr().String())
+	to := server.Addr().String()
+	cmd := exec.CommandContext(t.Context(), "penstock", "copy", "--both", "tcp-listen://127.0.0.1:0", to)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -57,17 +57,17 @@ func (s *stream) lost(o *output, op *penstock.OpError) {
 
 // lostAt is lost of a destination that has failed at a place in the stream.
 func (s *stream) lostAt(o *output, at int64, cause error, inFlight []byte) {
-	if n := len(inFlight); n > 0 && !s.quietlyFor(o, cause) {
+	err := error(&positionError{at, cause})
+	// A command's status says more than a broken pipe, but there is no more to one than that.
+	if cerr := o.end.Close(); cerr != nil && !errors.Is(cerr, syscall.EPIPE) {
+		err = fmt.Errorf("%v; %s", err, withoutAddress(cerr)) // and so no broken pipe, which may be none to be told of
+	}
+	if n := len(inFlight); n > 0 && !s.quietlyFor(o, err) {
 		if s.job.saveInFlight == "" {
 			o.fate = fmt.Sprintf("; %d bytes in flight did not reach it", n)
 		} else {
 			o.fate = s.save(o, inFlight)
 		}
-	}
-	err := error(&positionError{at, cause})
-	// A command's status says more than a broken pipe, but there is no more to one than that.
-	if cerr := o.end.Close(); cerr != nil && !errors.Is(cerr, syscall.EPIPE) {
-		err = fmt.Errorf("%w; %s", err, withoutAddress(cerr))
 	}
 	s.failed(o, err)
 }

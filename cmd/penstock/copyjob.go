@@ -263,6 +263,7 @@ func (j *copyJob) running(r shown) (over func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.runs = append(j.runs, r)
+	r.setSpeed(j.speed) // which somebody may have changed since the options of its transfers were made
 	return func() {
 		j.mu.Lock()
 		defer j.mu.Unlock()

@@ -59,9 +59,11 @@ type output struct {
 
 // open opens all that is not open yet. What cannot be opened has failed.
 func (s *stream) open(ctx context.Context) {
+	s.mu.Lock()
 	for _, a := range s.job.destinations {
 		s.outs = append(s.outs, &output{addr: a, place: -1})
 	}
+	s.mu.Unlock()
 	if s.job.resume { // what is there says where to begin
 		s.openDestinations(ctx)
 		s.openSource(ctx)
@@ -229,11 +231,20 @@ func (s *stream) move(ctx context.Context) {
 		return s.outputFailed(ctx, op)
 	}))
 	tr := penstock.NewTransfer(ws[0], s.src.Reader, opts...)
-	s.mu.Lock()
-	s.tr, s.began = tr, true
-	s.mu.Unlock()
+	s.shows(tr)
 	rep, err := tr.Run(ctx)
 	s.settle(ctx, rep, err)
+}
+
+// shows makes a transfer the one that can be looked at, and be slowed down: it has the speed of now, which somebody may
+// have changed since its options were made.
+func (s *stream) shows(tr *penstock.Transfer) {
+	s.job.mu.Lock()
+	defer s.job.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tr, s.began = tr, true
+	tr.SetRate(s.job.speed)
 }
 
 // writers are the destinations that are left. Each is told its place among the outputs of the transfer.
