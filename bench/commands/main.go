@@ -119,6 +119,7 @@ func newWorkplace(megabytes int64, program string) (_ *workplace, err error) {
 		}
 		program = filepath.Join(w.dir, "penstock")
 		build := exec.Command("go", "build", "-C", strings.TrimSpace(string(where)), "-o", program, "./cmd/penstock")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("go build: %w\n%s", err, out)
 		}

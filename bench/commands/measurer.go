@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock-io/penstock/bench/internal/machine"
+	"github.com/penstock-io/penstock/bench/internal/spread"
 	"github.com/penstock-io/penstock/bench/internal/table"
 )
 
@@ -178,12 +179,14 @@ func (k kind) names(name string) bool {
 	})
 }
 
-// often runs something that is over at once ten times, and returns the means.
+// often runs something that is over at once many times, and returns the median time and the mean CPU time, which is
+// counted in larger steps.
 func (r *attempt) often(start func() (*pipeline, error), first int) ([]float64, error) {
-	const times = 10
+	const times = 15
 	var cpu time.Duration
-	began := time.Now()
+	var each []float64
 	for range times {
+		began := time.Now()
 		p, err := start()
 		if err == nil {
 			err = p.wait()
@@ -191,11 +194,11 @@ func (r *attempt) often(start func() (*pipeline, error), first int) ([]float64, 
 		if err != nil {
 			return nil, err
 		}
+		each = append(each, time.Since(began).Seconds()*1e3)
 		cpu += p.used(first, first+len(r.stage))
 		r.ours += p.used(0, len(p.commands))
 	}
-	each := func(d time.Duration) float64 { return d.Seconds() * 1e3 / times }
-	return []float64{each(time.Since(began)), each(cpu)}, nil
+	return []float64{spread.Of(each).Median, cpu.Seconds() * 1e3 / times}, nil
 }
 
 // filter is cat IN | X | cat >/dev/null, or what comes out is compared.
