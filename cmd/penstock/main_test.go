@@ -80,9 +80,10 @@ func runScripts(t *testing.T, splice string, files []string) {
 			"signal":  signalTo,
 			"ended":   ended,
 
-			"data": data,
-			"part": part,
-			"same": same,
+			"data":   data,
+			"part":   part,
+			"same":   same,
+			"pieces": pieces,
 
 			"listen":   listenOnce,
 			"connect":  connectTo,

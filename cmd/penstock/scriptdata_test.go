@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -55,5 +56,23 @@ func same(ts *testscript.TestScript, neg bool, args []string) {
 		if got := of(name); (got == want) == neg {
 			ts.Fatalf("%s: %s; %s: %s", args[0], want, name, got)
 		}
+	}
+}
+
+// pieces FILE OF tells whether a file consists of pieces of another, in their order.
+func pieces(ts *testscript.TestScript, _ bool, args []string) {
+	const telling = 32 // random bytes that are nowhere else
+	rest, of := ts.ReadFile(args[0]), ts.ReadFile(args[1])
+	for whole := len(rest); rest != ""; {
+		at := strings.Index(of, rest[:min(telling, len(rest))])
+		if at < 0 {
+			ts.Fatalf("%s: what is at %d is not from %s, or is there earlier", args[0], whole-len(rest), args[1])
+		}
+		of = of[at:]
+		n := 0
+		for n < min(len(rest), len(of)) && rest[n] == of[n] {
+			n++
+		}
+		rest, of = rest[n:], of[n:]
 	}
 }
