@@ -217,8 +217,12 @@ func (c *carriage) relay() error {
 // largeChunk bounds what is asked for at a time.
 const largeChunk = 1 << 30
 
-// allow waits until bytes may go, and returns how many of n; 0 at the limit, or with the reason why none may any more.
+// allow waits until bytes may go, and returns how many of n; 0 at the limit, or where nobody is to get more, or with the
+// reason why none may any more.
 func (c *carriage) allow(n int) (int, error) {
+	if c.unwanted() {
+		return 0, nil
+	}
 	if c.left >= 0 {
 		if n = int(min(int64(n), c.left)); n == 0 {
 			return 0, nil
@@ -364,6 +368,16 @@ func (c *carriage) taking(path Path, from string) {
 
 // over tells whether an outlet gets no more.
 func (o *outlet) over() bool { return o.gone || o.sated }
+
+// unwanted tells whether no outlet gets any more: those that have not failed have had all that they were to get.
+func (c *carriage) unwanted() bool {
+	for i := range c.outs {
+		if !c.outs[i].over() {
+			return false
+		}
+	}
+	return true
+}
 
 // failing tells whether an outlet has failed just now.
 func (c *carriage) failing() bool {

@@ -540,3 +540,47 @@ func TestAnOutputThatHasEverythingDoesNotFailWhenTheTransferIsCancelled(t *testi
 		}
 	}
 }
+
+// TestATransferEndsWhenTheOutputsThatAreLeftHaveHadTheirMost, when it has gone on without all others.
+func TestATransferEndsWhenTheOutputsThatAreLeftHaveHadTheirMost(t *testing.T) {
+	data := bytes.Repeat(pattern(64<<10), 80)
+	for _, by := range manners(t) {
+		t.Run(by.name, func(t *testing.T) {
+			w, got := drained(t, "tcp")
+			src := tcpSource(t, data)
+			rep, err := penstock.Copy(background, &stubborn{takes: 10}, src, append(by.opts, penstock.WithTee(w),
+				penstock.WithQueue(1, penstock.Queue{Size: 1 << 20, Most: 2_000_000}),
+				penstock.WithOutputErrors(func(*penstock.OpError) bool { return true }))...)
+			if ops := penstock.Failures(err); len(ops) != 1 || !errors.Is(err, errTest) || !bytes.Equal(got(), data[:2_000_000]) {
+				t.Errorf("%v, %v", rep.Tees, err)
+			}
+			rest, rerr := io.ReadAll(src)
+			if rep.Consumed == int64(len(data)) || rerr != nil || !bytes.Equal(rest, data[rep.Consumed:]) {
+				t.Errorf("%d bytes are left of %d, %v", len(rest), len(data)-int(rep.Consumed), rerr)
+			}
+		})
+	}
+}
+
+// TestWhatIsInFlightToAnOutputIsNotBeyondItsMost, by whatever way it would have come.
+func TestWhatIsInFlightToAnOutputIsNotBeyondItsMost(t *testing.T) {
+	const most = 600_001
+	data := bytes.Repeat(pattern(64<<10), 80)
+	for _, by := range manners(t) {
+		t.Run(by.name, func(t *testing.T) {
+			w, got := drained(t, "tcp")
+			slow := &gate{opened: make(chan struct{})}
+			_, err := penstock.Copy(background, w, tcpSource(t, data), append(by.opts, penstock.WithTee(slow),
+				penstock.WithQueue(1, penstock.Queue{Size: 500_000, Most: most, Full: penstock.QueueFails}),
+				penstock.WithOutputErrors(func(op *penstock.OpError) bool { return true }),
+				penstock.WithProgress(time.Millisecond, slow.openOnce(len(data))))...)
+			op := failedAt(t, err, penstock.SideSink, int64(slow.Len()), penstock.ErrQueueFull)
+			if b := append(slow.Bytes(), inFlightOf(t, op)...); len(b) > most || !bytes.HasPrefix(data, b) {
+				t.Errorf("%d of %d, or others", len(b), most)
+			}
+			if !bytes.Equal(got(), data) {
+				t.Error("the destination lacks something")
+			}
+		})
+	}
+}

@@ -279,6 +279,12 @@ func (s *copySchedule) account(rep penstock.Report, err error) {
 			got = stream[:delivered]
 		}
 		all := append(bytes.Clone(got), lacks...)
+		if most := s.queues[i].Most; most > 0 && most < end {
+			if end = most; int64(len(got)+len(flight[i]))+skipped > most {
+				s.t.Errorf("output %d got %d, %d in flight, %d skipped, of %d at most", i, len(got), len(flight[i]), skipped, most)
+			}
+			all = all[:min(int64(len(all)), max(most-skipped, 0))]
+		}
 		if int64(len(all))+skipped != end || !inRuns(all, stream, skipped > 0) {
 			s.t.Errorf("output %d got %d, %d in flight, %d nobody's, %d skipped, %d left, all of which is to be %d; or others",
 				i, len(got), len(flight[i]), len(nobodys), skipped, len(left), end)
@@ -354,6 +360,9 @@ func (s *copySchedule) options() {
 		q := penstock.Queue{Size: 1 + int64(s.size(22)), Full: penstock.FullQueue(max(0, s.r.IntN(5)-2))}
 		if s.one(3) {
 			q.Start = s.r.Int64N(q.Size + 1)
+		}
+		if i > 0 && s.one(3) {
+			q.Most = 1 + s.r.Int64N(int64(len(s.data)+1))
 		}
 		if s.one(3) {
 			q.Refill = s.r.Int64N(q.Size + 1)

@@ -40,7 +40,7 @@ func (c *carriage) enqueuePipe(o *outlet, p *KernelPipe, n int) {
 		if rerr != nil {
 			o.err = rerr
 		}
-		o.lost = append(o.lost, b...)
+		o.lost = append(o.lost, b[:min(len(b), wanted)]...)
 	case !room:
 		if m, err := p.Discard(n); m < n {
 			c.stuck = true
