@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -28,15 +29,20 @@ type positionError struct {
 func (e *positionError) Error() string { return fmt.Sprintf("%v, at byte %d", e.err, e.at) }
 func (e *positionError) Unwrap() error { return e.err }
 
-// reason is what an error of a transfer is, without what is said elsewhere: which side it was.
+// reason is what an error of a transfer is, without what is said elsewhere: which side it was, and what it is called.
 func reason(op *penstock.OpError) error {
 	err := op.Err
 	if named := (*penstock.OutputError)(nil); errors.As(err, &named) {
 		err = named.Err
 	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
 		return pe.Err
+	}
+	if ne := (*net.OpError)(nil); errors.As(err, &ne) {
+		err = ne.Err
+	}
+	if se := (*os.SyscallError)(nil); errors.As(err, &se) {
+		return se.Err
 	}
 	return err
 }

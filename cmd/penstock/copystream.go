@@ -292,6 +292,9 @@ func (j *copyJob) queueOf(o *output, among int) (q penstock.Queue, is bool) {
 
 // outputFailed is told when one of several destinations fails, and says whether to go on without it.
 func (s *stream) outputFailed(ctx context.Context, op *penstock.OpError) bool {
+	if errors.Is(op, penstock.ErrIdle) {
+		return false // of all of them: who is to blame is found out when it is over
+	}
 	if o := s.outputOf(op); o != nil && !interrupted(ctx, op) {
 		s.lost(o, op)
 		s.stopped = s.job.exits() && !s.quietly(o)
@@ -338,11 +341,17 @@ func (s *stream) settle(ctx context.Context, rep penstock.Report, err error) {
 	}
 	s.tr = nil
 	s.mu.Unlock()
+	ops := penstock.Failures(err)
+	quiet := slices.ContainsFunc(ops, func(op *penstock.OpError) bool {
+		return op.Side == penstock.SideSource && errors.Is(op, penstock.ErrIdle)
+	})
 	var asked []*penstock.OpError
-	for _, op := range penstock.Failures(err) {
+	for _, op := range ops {
 		o := s.outputOf(op)
 		switch {
 		case interrupted(ctx, op):
+			asked = append(asked, op)
+		case quiet && op.Side == penstock.SideSink && errors.Is(op, penstock.ErrIdle): // a queue has waited for more in vain
 			asked = append(asked, op)
 		case op.Side == penstock.SideSource || o == nil:
 			s.srcErr = &positionError{op.Offset + s.before, reason(op)}
