@@ -1,8 +1,8 @@
-// Command commands measures penstock copy beside the programs that it is to replace: cat, pv, tee, mbuffer, socat and nc.
+// Command commands measures penstock copy beside the programs that it is to replace: cat, pv, tee, mbuffer, socat, nc.
 //
 // What is measured is a filter between two cats, a filter with a second output, streams between TCP and files, and how
-// long it takes to start. A program's CPU time is its own, as wait4(2) tells it. Rounds are interleaved, figures are medians,
-// and ratios are taken within a round before their median.
+// long it takes to start. A program's CPU time is its own, as wait4(2) tells it. Rounds are interleaved, figures are
+// medians, and ratios are taken within a round before their median.
 package main
 
 import (
@@ -30,7 +30,7 @@ const parent = "github.com/penstock-io/penstock"
 
 func run() error {
 	var (
-		size     = flag.Int64("size", 0, "MB of each stream; 0 is 3000, or a fifth of the memory that is free if that is less")
+		size     = flag.Int64("size", 0, "MB of each stream; 0 is 3000, or a fifth of the free memory if that is less")
 		only     = flag.String("run", "", "measure what this regular expression matches the name of; see -list")
 		list     = flag.Bool("list", false, "name the cases, and measure nothing")
 		rounds   = flag.Int("rounds", 5, "how many rounds to make")

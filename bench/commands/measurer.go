@@ -57,8 +57,8 @@ func (c comparison) present() (kinds []kind) {
 	return kinds
 }
 
-// compare measures every kind once in each round. The order turns by one each round, so that nobody always comes after the
-// same neighbour.
+// compare measures every kind once in each round. The order turns by one each round, so that nobody always comes after
+// the same neighbour.
 func (m measurer) compare(c comparison, rounds, toCome int) (*table.Table, error) {
 	kinds := c.present()
 	names := make([]string, len(kinds))

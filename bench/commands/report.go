@@ -65,12 +65,13 @@ func printReport(w io.Writer, m measurer, all []comparison, tables []*table.Tabl
 		return err
 	}
 	fmt.Fprintf(w, "## Commands: penstock copy beside cat, pv, tee, mbuffer, socat and nc\n\n%s.\n\n", host)
-	fmt.Fprintf(w, "Streams of %.1f GB (10^9 bytes) of random bytes, files in memory. Medians of interleaved rounds, lowest and\n",
+	fmt.Fprintf(w, "Streams of %.1f GB (10^9 bytes) of random bytes, files in memory. Medians of interleaved rounds,\n",
 		float64(m.size)/1e9)
-	fmt.Fprint(w, "highest in brackets. Ratios are to `penstock` in the same round: for others than it, less is slower, and more\n",
-		"CPU is dearer. CPU is the program alone, or the programs that stand in its place, as wait4(2) tells it. Sockets are on\n")
-	fmt.Fprintf(w, "loopback, cubic. All share the CPUs; runs during which others used more than %.2f CPUs were repeated where there\n", m.quiet)
-	fmt.Fprint(w, "was time.\n\n### Goals\n\n| case | penstock is to have | has | |\n|---|---|---|---|\n")
+	fmt.Fprint(w, "lowest and highest in brackets. Ratios are to `penstock` in the same round: a rate below 1 is slower,\n",
+		"a CPU ratio above 1 is dearer. CPU is the program alone, or the programs that stand in its place, as\n",
+		"wait4(2) tells it. Sockets are on loopback, cubic. All share the CPUs; runs during which others used\n")
+	fmt.Fprintf(w, "more than %.2f CPUs were repeated where there was time.\n\n", m.quiet)
+	fmt.Fprint(w, "### Goals\n\n| case | penstock is to have | has | |\n|---|---|---|---|\n")
 	for i, c := range all {
 		for _, g := range c.goals {
 			if aim, has, state, known := g.verdict(tables[i]); known {

@@ -251,7 +251,8 @@ func (r *reader) has(t *testing.T, n int) {
 func TestAReaderThatIsKilledCutsNoOtherShort(t *testing.T) {
 	t.Parallel()
 	data := noise(3<<20 + 7)
-	peers := append(copies("-", "-", "-o", "fifo:a", "-o", "fifo:b"), copies("--output-error=warn-nopipe", "-", "-", "-o", "a", "-o", "b")...)
+	peers := append(copies("-", "-", "-o", "fifo:a", "-o", "fifo:b"),
+		copies("--output-error=warn-nopipe", "-", "-", "-o", "a", "-o", "b")...)
 	peers = append(peers, peer{"tee -p", []string{"tee", "-p", "a", "b"}}, peer{"tee", []string{"tee", "a", "b"}})
 	for i, p := range peers {
 		want := map[int]int{0: exitSome, 1: exitSome, 5: 128 + int(syscall.SIGPIPE)}[i]

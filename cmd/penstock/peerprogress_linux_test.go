@@ -60,7 +60,8 @@ func TestARateLimitChangesNoByte(t *testing.T) {
 func TestACopyThatRunsIsMadeFaster(t *testing.T) {
 	t.Parallel()
 	data := noise(300_000)
-	for _, p := range append(copies("-L", "1", "-", "-"), copies("-L", "1", "--buffer", "64KiB", "-", "-", "-o", "out")...) {
+	for _, p := range append(copies("-L", "1", "-", "-"),
+		copies("-L", "1", "--buffer", "64KiB", "-", "-", "-o", "out")...) {
 		t.Run(strings.Join(p.argv, " "), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

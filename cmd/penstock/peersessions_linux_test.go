@@ -146,8 +146,8 @@ func TestARelayKeepsTheTail(t *testing.T) {
 	}
 }
 
-// TestATalkWithSocatAndWithNc goes both ways at once, with somebody else's program at the other end. (Not with nc -U: by
-// a Unix socket that says no more once the other side has said all, and loses the rest of its own input.)
+// TestATalkWithSocatAndWithNc goes both ways at once, with somebody else's program at the other end. (Not with nc -U:
+// by a Unix socket that says no more once the other side has said all, and loses the rest of its own input.)
 func TestATalkWithSocatAndWithNc(t *testing.T) {
 	t.Parallel()
 	ours, theirs := noise(3<<20+7), noise(2<<20 + 1)[7:]

@@ -94,7 +94,9 @@ func TestWhatAnInterruptedCopyHasReadIsAtTheDestination(t *testing.T) {
 			if s == syscall.SIGTERM && kind != "pipe" {
 				continue
 			}
-			for _, args := range [][]string{{"-", "-"}, {"-", "-", "-o", "out"}, {"-", "-", "--buffer", "512KiB"}, {"-", "-", "--limit", "5TiB"}} {
+			for _, args := range [][]string{
+				{"-", "-"}, {"-", "-", "-o", "out"}, {"-", "-", "--buffer", "512KiB"}, {"-", "-", "--limit", "5TiB"},
+			} {
 				for _, p := range copies(args...) {
 					t.Run(fmt.Sprintf("%v, %s, %s", s, kind, strings.Join(p.argv[2:], " ")), func(t *testing.T) {
 						dir := t.TempDir()
@@ -139,7 +141,9 @@ func TestACopyThatWaitsForItsSourceIsInterrupted(t *testing.T) {
 	t.Parallel()
 	data := noise(10_001)
 	for kind, channel := range channels {
-		for _, args := range [][]string{{"-", "-"}, {"-", "-", "-o", "out"}, {"-", "-", "--buffer", "512KiB"}, {"--both", "-", "exec:cat"}} {
+		for _, args := range [][]string{
+			{"-", "-"}, {"-", "-", "-o", "out"}, {"-", "-", "--buffer", "512KiB"}, {"--both", "-", "exec:cat"},
+		} {
 			for _, p := range copies(args...) {
 				t.Run(kind+", "+strings.Join(p.argv[2:], " "), func(t *testing.T) {
 					r := p.prepare(t, t.TempDir())
