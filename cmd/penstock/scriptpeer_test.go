@@ -81,8 +81,8 @@ func filesFor(ts *testscript.TestScript, args []string) (send, keep string) {
 	return files[0], files[1]
 }
 
-// listenOnce NAME NETWORK ADDRESS [SEND [KEEP]] listens, and exchanges the files with who connects first. $NAME is where
-// it listens.
+// listenOnce NAME NETWORK ADDRESS [SEND [KEEP]] listens, and exchanges the files with who connects first. $NAME is
+// where it listens.
 func listenOnce(ts *testscript.TestScript, _ bool, args []string) {
 	name, network, address := args[0], args[1], args[2]
 	send, keep := filesFor(ts, args[3:])
@@ -140,7 +140,8 @@ func connectTo(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(exchange(conn, send, keep))
 }
 
-// promise does something beside the script, until finished waits for it. What it waits on is closed at the script's end.
+// promise does something beside the script, until finished waits for it. What it waits on is closed at the
+// script's end.
 func promise(ts *testscript.TestScript, name string, f func() error, on io.Closer) {
 	done := make(chan error, 1)
 	sceneOf(ts).promises[name] = done
@@ -164,8 +165,8 @@ func finished(ts *testscript.TestScript, neg bool, names []string) {
 	}
 }
 
-// web VAR [tls] serves the script's folder at $VAR, with ranges, and takes uploads to it, of which those to /refused are
-// refused. What was asked for is in the file "requests".
+// web VAR [tls] serves the script's folder at $VAR, with ranges (but below /norange), and takes uploads to it, of which
+// those to /refused are refused. What was asked for is in the file "requests".
 func web(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(".")
 	var mu sync.Mutex

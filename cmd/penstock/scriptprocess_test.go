@@ -207,8 +207,8 @@ func named(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// says [-out] NAME PATTERN [VAR]... waits until the stderr of a process, or its stdout, matches, and sets each variable to
-// what a group of the pattern has matched.
+// says [-out] NAME PATTERN [VAR]... waits until the stderr of a process, or its stdout, matches, and sets each variable
+// to what a group of the pattern has matched.
 func says(ts *testscript.TestScript, _ bool, args []string) {
 	onStdout := len(args) > 0 && args[0] == "-out"
 	if onStdout {
@@ -264,7 +264,8 @@ func typeTo(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// running NAME [PATTERN] waits until a copy can be asked how it stands (it takes signals by then), and tells what matches.
+// running NAME [PATTERN] waits until a copy can be asked how it stands (it takes signals by then), and tells what
+// matches.
 func untilRuns(ts *testscript.TestScript, _ bool, args []string) {
 	p := named(ts, args[0])
 	pattern, err := regexp.Compile(strings.Join(args[1:], " "))
