@@ -1,0 +1,175 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/penstock-io/penstock"
+)
+
+// conn is one connection that is being forwarded.
+type conn struct {
+	r      *Relay
+	c      *configured
+	id     uint64
+	began  time.Time
+	client net.Conn
+	from   netip.AddrPort // the client, or whom its PROXY header names
+	to     netip.AddrPort // what it connected to, likewise
+	cancel context.CancelCauseFunc
+
+	target  *target // nil before there is one
+	server  net.Conn
+	ready   time.Duration // from the beginning until the target was connected
+	both    penstock.Both
+	moving  bool // both is there
+	mirrors []*mirroring
+}
+
+// forward is a connection from its beginning to its end.
+func (r *Relay) forward(client net.Conn) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	defer r.gate.leave()
+	c := &conn{r: r, c: r.config.Load(), id: r.ids.Add(1), began: time.Now(), client: client, cancel: cancel}
+	c.from, c.to = addrOf(client.RemoteAddr()), addrOf(client.LocalAddr())
+	defer func() { c.client.Close() }()
+	if !r.add(c) {
+		return
+	}
+	defer r.remove(c)
+	r.counters.accepted.Add(1)
+	end, err := c.run(ctx)
+	c.over(end, err)
+}
+
+// run forwards, and says how it ended.
+func (c *conn) run(ctx context.Context) (Termination, error) {
+	if err := c.hello(ctx); err != nil {
+		return Termination{c.atFault(ctx, err, byClient), inHello}, err
+	}
+	if err := c.r.gate.admit(&c.c.Config, c.from.Addr()); err != nil {
+		return Termination{byProxy, inHello}, err
+	}
+	defer c.r.gate.dismiss(c.from.Addr())
+	if c.c.Timeout > 0 {
+		stop := time.AfterFunc(c.c.Timeout, func() { c.cancel(errTooLong) })
+		defer stop.Stop()
+	}
+	if err := c.connect(ctx); err != nil {
+		return Termination{c.atFault(ctx, err, byServer), inConnect}, err
+	}
+	defer c.c.targets.leave(c.target)
+	defer c.server.Close()
+	c.ready = time.Since(c.began)
+	return c.move(ctx)
+}
+
+// atFault says whose fault it is that something before the data has failed, if nothing else is known that of who.
+func (c *conn) atFault(ctx context.Context, err error, who byte) byte {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errKilled):
+		return byAdministrator
+	case errors.Is(cause, errDrained):
+		return byDrain
+	case errors.Is(cause, errTooLong):
+		return byProxy
+	case errors.Is(err, errNoTarget) || scarce(err):
+		return byResources
+	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+		if who == byClient {
+			return byClientTimeout
+		}
+		return byServerTimeout
+	default:
+		return who
+	}
+}
+
+// hello reads the client's PROXY header, and shakes hands, if that is to be.
+func (c *conn) hello(ctx context.Context) error {
+	if !c.c.ProxyIn && c.c.TLS == nil {
+		return nil
+	}
+	timeout := c.c.HelloTimeout
+	if timeout == 0 {
+		timeout = DefaultHelloTimeout
+	}
+	stop := context.AfterFunc(ctx, func() { c.client.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := c.client.SetDeadline(c.began.Add(timeout)); err != nil {
+		return err
+	}
+	if c.c.ProxyIn {
+		from, to, err := readProxyHeader(c.client)
+		if err != nil {
+			return err
+		}
+		if from.IsValid() {
+			c.from, c.to = from, to
+		}
+	}
+	if c.c.TLS != nil {
+		t := tls.Server(c.client, c.c.TLS)
+		if err := t.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		c.client = t
+	}
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return c.client.SetDeadline(time.Time{})
+}
+
+// move copies both ways until both sides have said all.
+func (c *conn) move(ctx context.Context) (Termination, error) {
+	opts, err := c.options()
+	if err != nil {
+		return Termination{byInternal, inConnect}, err
+	}
+	c.r.mu.Lock()
+	c.both, c.moving = penstock.NewBoth(c.client.(readWriter), c.server.(readWriter), opts...), true
+	c.r.mu.Unlock()
+	forward, backward, err := c.both.Run(ctx)
+	c.endMirrors(forward, backward)
+	if len(failures(err)) == 0 { // of mirrors only
+		err = nil
+	}
+	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed, backward.Consumed) >= c.c.MaxBytes {
+		return Termination{byProxy, inData}, errMuch
+	}
+	return ended(forward, backward, err, context.Cause(ctx)), err
+}
+
+// readWriter is what a connection is to a copy.
+type readWriter interface {
+	Read([]byte) (int, error)
+	Write([]byte) (int, error)
+}
+
+// options are those of the copy.
+func (c *conn) options() ([]penstock.Option, error) {
+	var opts []penstock.Option
+	if c.c.IdleTimeout > 0 {
+		opts = append(opts, penstock.WithIdleTimeout(c.c.IdleTimeout))
+	}
+	if c.c.MaxBytes > 0 {
+		opts = append(opts, penstock.WithLimit(c.c.MaxBytes))
+	}
+	if c.c.Rate > 0 {
+		opts = append(opts, penstock.WithRate(c.c.Rate))
+	}
+	if c.c.NoSplice {
+		opts = append(opts, penstock.WithoutSplice())
+	}
+	if c.c.ProxyOut > 0 {
+		opts = append(opts, penstock.WithHeader(appendProxyHeader(nil, c.c.ProxyOut, c.from, c.to)))
+	}
+	return append(opts, c.startMirrors()...), nil
+}

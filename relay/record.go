@@ -1,0 +1,200 @@
+package relay
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-io/penstock"
+)
+
+// Info is what is known of a connection from its beginning on.
+type Info struct {
+	ID     uint64         `json:"id"`
+	Relay  string         `json:"relay,omitempty"`
+	From   netip.AddrPort `json:"from"` // the client, as its PROXY header has it if there is one
+	To     netip.AddrPort `json:"to"`   // what it connected to
+	Target string         `json:"target,omitempty"`
+	Began  time.Time      `json:"began"`
+}
+
+// Record is how a connection stands, or how it was when it is over. Bytes are those that have been delivered.
+type Record struct {
+	Info
+	Ready    time.Duration `json:"ready"`    // from its beginning until the target was connected; 0 before
+	Elapsed  time.Duration `json:"elapsed"`  // from its beginning to its end, or to now
+	Forward  int64         `json:"forward"`  // bytes from the client to the target
+	Backward int64         `json:"backward"` // and back
+	Path     string        `json:"path"`     // the way that they took: forward's, unless only backward has one
+	Mirrored int64         `json:"mirrored,omitempty"`
+	Lost     int64         `json:"lost,omitempty"` // bytes that a mirror should have had, and has not
+	End      string        `json:"end,omitempty"`  // the Termination; empty while it lasts
+	Error    string        `json:"error,omitempty"`
+}
+
+// String is a line for a log.
+func (r Record) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %v", r.ID, r.From)
+	if r.Target != "" {
+		fmt.Fprintf(&b, " > %s", r.Target)
+	}
+	fmt.Fprintf(&b, " %s %d/%d bytes %v/%v", r.End, r.Forward, r.Backward, r.Ready.Round(time.Microsecond), r.Elapsed.Round(time.Microsecond))
+	if r.Path != "" {
+		b.WriteString(" " + r.Path)
+	}
+	if r.Lost > 0 {
+		fmt.Fprintf(&b, " %d lost to mirrors", r.Lost)
+	}
+	if r.Error != "" {
+		b.WriteString(": " + r.Error)
+	}
+	return b.String()
+}
+
+// counters are those of a Relay, of all connections that are over.
+type counters struct {
+	accepted, refused, retried, scarce atomic.Int64
+	forward, backward                  atomic.Int64
+	spliced                            atomic.Int64
+	mirrored, unmirrored               atomic.Int64
+	ends                               [256][256]atomic.Int64
+}
+
+// Stats are the counters of a Relay. Those that only go up count what is over, and what is not over as far as it is.
+type Stats struct {
+	Open     int   `json:"open"`     // connections
+	Accepted int64 `json:"accepted"` // connections
+	Refused  int64 `json:"refused"`  // of them, by a list or a limit
+	Retried  int64 `json:"retried"`  // attempts to connect to a target that failed
+	Scarce   int64 `json:"scarce"`   // times that nothing could be accepted for want of descriptors
+
+	Forward  int64 `json:"forward"`  // bytes from clients to targets
+	Backward int64 `json:"backward"` // and back
+	Spliced  int64 `json:"spliced"`  // of both, those that did not enter this process
+	Mirrored int64 `json:"mirrored"` // bytes that mirrors have had
+	Lost     int64 `json:"lost"`     // bytes that mirrors should have had, and have not
+
+	Ends    map[string]int64 `json:"ends"` // connections that are over, by Termination
+	Targets []TargetStats    `json:"targets"`
+}
+
+// TargetStats are the counters of a target.
+type TargetStats struct {
+	Target string    `json:"target"`
+	Open   int       `json:"open"`
+	Total  int64     `json:"total"`  // connections, those that could not be made included
+	Failed int64     `json:"failed"` // those, and checks that failed
+	Up     bool      `json:"up"`
+	Since  time.Time `json:"since,omitzero"` // it is down
+	Error  string    `json:"error,omitempty"`
+}
+
+// Stats returns the counters as they are now.
+func (r *Relay) Stats() Stats {
+	c := &r.counters
+	s := Stats{
+		Accepted: c.accepted.Load(), Refused: c.refused.Load(), Retried: c.retried.Load(), Scarce: c.scarce.Load(),
+		Forward: c.forward.Load(), Backward: c.backward.Load(), Spliced: c.spliced.Load(),
+		Mirrored: c.mirrored.Load(), Lost: c.unmirrored.Load(), Ends: make(map[string]int64),
+	}
+	for who := range c.ends {
+		for phase := range c.ends[who] {
+			if n := c.ends[who][phase].Load(); n > 0 {
+				s.Ends[Termination{byte(who), byte(phase)}.String()] = n
+			}
+		}
+	}
+	for _, one := range r.Connections() {
+		s.Open++
+		s.Forward += one.Forward
+		s.Backward += one.Backward
+	}
+	ts := r.config.Load().targets
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, t := range ts.all {
+		one := TargetStats{Target: t.Address, Open: t.conns, Total: t.total, Failed: t.failed, Up: t.down == nil}
+		if t.down != nil {
+			one.Since, one.Error = t.since, causeOf(t.down).Error()
+		}
+		s.Targets = append(s.Targets, one)
+	}
+	return s
+}
+
+// Connections returns how each connection stands.
+func (r *Relay) Connections() []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Record, 0, len(r.conns))
+	for _, c := range r.conns {
+		all = append(all, c.recordLocked())
+	}
+	return all
+}
+
+func (c *conn) info() Info {
+	i := Info{ID: c.id, Relay: c.c.Name, From: c.from, To: c.to, Began: c.began}
+	if c.target != nil {
+		i.Target = c.target.Address
+	}
+	return i
+}
+
+// recordLocked tells how the connection stands. The relay's lock is held.
+func (c *conn) recordLocked() Record {
+	r := Record{Info: c.info(), Ready: c.ready, Elapsed: time.Since(c.began)}
+	if !c.moving {
+		return r
+	}
+	forward, backward := c.both.Report()
+	r.add(forward, backward)
+	for _, m := range c.mirrors {
+		r.addMirror(m, forward, backward)
+	}
+	return r
+}
+
+func (r *Record) add(forward, backward penstock.Report) {
+	r.Forward, r.Backward = forward.Delivered, backward.Delivered
+	if r.Path = string(forward.Path); forward.Delivered == 0 {
+		r.Path = string(backward.Path)
+	}
+}
+
+func (r *Record) addMirror(m *mirroring, forward, backward penstock.Report) {
+	delivered, lost := m.got(forward, backward)
+	r.Mirrored += delivered
+	r.Lost += lost
+}
+
+// over counts a connection that has ended, and tells of it.
+func (c *conn) over(end Termination, err error) {
+	c.r.mu.Lock()
+	rec := c.recordLocked()
+	var forward, backward penstock.Report
+	if c.moving {
+		forward, backward = c.both.Report()
+	}
+	c.r.mu.Unlock()
+	rec.End = end.String()
+	if err != nil {
+		rec.Error = err.Error()
+	}
+	n := &c.r.counters
+	n.ends[end[0]][end[1]].Add(1)
+	if end[0] == byProxy && end[1] == inHello {
+		n.refused.Add(1)
+	}
+	n.forward.Add(rec.Forward)
+	n.backward.Add(rec.Backward)
+	for _, rep := range []*penstock.Report{&forward, &backward} {
+		n.spliced.Add(rep.By(penstock.PathSplice) + rep.By(penstock.PathTeeSplice))
+	}
+	if f := c.c.Access; f != nil {
+		f(rec)
+	}
+}

@@ -1,0 +1,197 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// Relay forwards the connections that it is given to its targets. All methods may be called from any goroutine.
+type Relay struct {
+	config atomic.Pointer[configured]
+	log    *slog.Logger
+
+	ids      atomic.Uint64
+	counters counters
+	gate     gate
+
+	mu       sync.Mutex // guards what follows
+	conns    map[uint64]*conn
+	closed   bool
+	draining chan struct{} // closed when no more connections are to be accepted
+	idle     sync.Cond     // of mu: told when the last connection is over
+}
+
+// configured is a Config with what lives as long as it.
+type configured struct {
+	Config
+	targets *targets
+}
+
+// New returns a Relay that accepts nothing yet. Its error says what of the Config makes no sense.
+func New(c Config) (*Relay, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	r := &Relay{conns: make(map[uint64]*conn), draining: make(chan struct{})}
+	r.idle.L = &r.mu
+	if r.log = c.Log; r.log == nil {
+		r.log = slog.Default()
+	}
+	if c.Name != "" {
+		r.log = r.log.With("relay", c.Name)
+	}
+	r.config.Store(&configured{c, newTargets(&c, nil, r.log)})
+	return r, nil
+}
+
+// Update changes what the Relay does with connections that come from now on; those that are there go on as they are.
+// What is known of targets that stay is kept. Its error says what of the Config makes no sense, and nothing changes.
+func (r *Relay) Update(c Config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return net.ErrClosed
+	}
+	old := r.config.Load()
+	r.config.Store(&configured{c, newTargets(&c, old.targets, r.log)})
+	old.targets.stop()
+	return nil
+}
+
+// Serve forwards what l accepts, which it closes, until the context is done or Shutdown or Close is called; then its
+// error is nil. Connections that are there go on. It may be called for several listeners.
+func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-r.draining:
+		case <-over:
+		}
+		l.Close()
+	}()
+	for {
+		c, err := r.gate.accept(l, r)
+		select {
+		case <-ctx.Done():
+			err = net.ErrClosed
+		case <-r.draining:
+			err = net.ErrClosed
+		default:
+		}
+		if err != nil {
+			if c != nil {
+				c.Close()
+			}
+			if errors.Is(err, net.ErrClosed) && (ctx.Err() != nil || r.isDraining()) {
+				return nil
+			}
+			return err
+		}
+		go r.forward(c)
+	}
+}
+
+// Forward forwards one connection, and returns when it is over. It takes ownership of it.
+func (r *Relay) Forward(c net.Conn) { r.forward(c) }
+
+func (r *Relay) isDraining() bool {
+	select {
+	case <-r.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// Shutdown accepts no more, and waits until the connections that are there are over. When ctx is done it ends those that
+// are left, and returns the context's cause.
+func (r *Relay) Shutdown(ctx context.Context) error {
+	r.stopAccepting()
+	stop := context.AfterFunc(ctx, func() { r.endAll(errDrained) })
+	defer stop()
+	r.mu.Lock()
+	for len(r.conns) > 0 {
+		r.idle.Wait()
+	}
+	r.mu.Unlock()
+	r.config.Load().targets.stop()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// Close accepts no more, and ends the connections that are there.
+func (r *Relay) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = r.Shutdown(ctx) // which says that it did not wait
+	return nil
+}
+
+func (r *Relay) stopAccepting() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.closed = true
+		close(r.draining)
+	}
+}
+
+// endAll ends every connection.
+func (r *Relay) endAll(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.cancel(cause)
+	}
+}
+
+// Kill ends a connection, and tells whether there was one of that number.
+func (r *Relay) Kill(id uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.conns[id]
+	if c == nil {
+		return false
+	}
+	c.cancel(errKilled)
+	return true
+}
+
+// add makes a connection known, unless no more are to be.
+func (r *Relay) add(c *conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.conns[c.id] = c
+	return true
+}
+
+func (r *Relay) remove(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.conns, c.id)
+	r.idle.Broadcast()
+}
+
+// addrOf returns the address of a peer: the zero one of a Unix socket.
+func addrOf(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}

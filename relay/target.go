@@ -1,0 +1,243 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// targets are the servers that a Config names, and what is known of them.
+type targets struct {
+	all    []*target
+	config *Config
+	log    *slog.Logger
+	ctx    context.Context // ends the checks
+	cancel context.CancelFunc
+
+	mu   sync.Mutex // guards what follows, and the state of each
+	next int        // whose turn it is
+}
+
+// target is one of them. What is known of it is guarded by its targets' lock.
+type target struct {
+	Target
+	dialer net.Dialer
+
+	conns   int       // that are open
+	total   int64     // that there have been
+	failed  int64     // that could not be made
+	down    error     // why nobody is sent there; nil if it is up
+	since   time.Time // when that began
+	backoff time.Duration
+	checked bool // a goroutine looks after it
+}
+
+var errNoTarget = errors.New("no target is up")
+
+// newTargets takes over from the targets of a Config before this one what is known of those that stay.
+func newTargets(c *Config, old *targets, log *slog.Logger) *targets {
+	ts := &targets{config: c, log: log}
+	ts.ctx, ts.cancel = context.WithCancel(context.Background())
+	for _, t := range c.Targets {
+		if t.Network == "" {
+			t.Network = "tcp"
+		}
+		made := &target{Target: t, dialer: net.Dialer{KeepAlive: c.KeepAlive}}
+		if old != nil {
+			old.tell(made)
+		}
+		ts.all = append(ts.all, made)
+		if c.Check.Every > 0 || made.down != nil {
+			made.checked = true
+			go ts.look(made)
+		}
+	}
+	return ts
+}
+
+// tell tells a newer target what is known of one like it.
+func (ts *targets) tell(newer *target) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, t := range ts.all {
+		if t.Network == newer.Network && t.Address == newer.Address {
+			newer.total, newer.failed, newer.down, newer.since = t.total, t.failed, t.down, t.since
+		}
+	}
+}
+
+// stop ends the checks.
+func (ts *targets) stop() { ts.cancel() }
+
+// pick returns the target that a connection is to try next, and counts it there; nil if all have been tried. Those that
+// are down are tried when no other is left.
+func (ts *targets) pick(tried map[*target]bool) *target {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	var best *target
+	better := func(t *target) bool {
+		switch {
+		case best == nil:
+			return true
+		case (t.down == nil) != (best.down == nil):
+			return t.down == nil
+		default:
+			return ts.config.Balance == LeastConnections && t.conns < best.conns
+		}
+	}
+	at := 0
+	for i := range ts.all {
+		n := (ts.next + i) % len(ts.all)
+		if t := ts.all[n]; !tried[t] && better(t) {
+			best, at = t, n
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	ts.next = at + 1
+	best.conns++
+	best.total++
+	return best
+}
+
+// leave is for a connection to a target that is over.
+func (ts *targets) leave(t *target) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.conns--
+}
+
+// connect finds a target that can be connected to: each is tried once.
+func (c *conn) connect(ctx context.Context) error {
+	ts := c.c.targets
+	tried := map[*target]bool(nil)
+	var errs []error
+	for {
+		t := ts.pick(tried)
+		if t == nil {
+			return errors.Join(errs...)
+		}
+		server, err := t.dial(ctx, ts.config)
+		ts.tried(ctx, t, err)
+		if err == nil {
+			c.r.mu.Lock()
+			c.target, c.server = t, server
+			c.r.mu.Unlock()
+			return nil
+		}
+		ts.leave(t)
+		errs = append(errs, fmt.Errorf("%s: %w", t, causeOf(err)))
+		if ctx.Err() != nil || scarce(err) {
+			return errors.Join(errs...)
+		}
+		c.r.counters.retried.Add(1)
+		if tried == nil {
+			tried = make(map[*target]bool)
+		}
+		tried[t] = true
+	}
+}
+
+// causeOf takes off what package net says of where: that is said already.
+func causeOf(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func (t *target) dial(ctx context.Context, c *Config) (net.Conn, error) {
+	timeout := c.ConnectTimeout
+	if timeout == 0 {
+		timeout = DefaultConnectTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	server, err := t.dialer.DialContext(ctx, t.Network, t.Address)
+	if err != nil || t.TLS == nil {
+		return server, err
+	}
+	conf := t.TLS
+	if conf.ServerName == "" && !conf.InsecureSkipVerify {
+		conf = conf.Clone()
+		conf.ServerName, _, _ = net.SplitHostPort(t.Address) // checked when it was dialed
+	}
+	s := tls.Client(server, conf)
+	if err := s.HandshakeContext(ctx); err != nil {
+		server.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// tried notes how a connection or a check went.
+func (ts *targets) tried(ctx context.Context, t *target, err error) {
+	if err != nil && (ctx.Err() != nil || scarce(err)) {
+		return // which says nothing of the target
+	}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if err == nil {
+		if t.down != nil {
+			ts.log.Info("target is up", "target", t.Address, "after", time.Since(t.since).Round(time.Millisecond))
+			t.down, t.backoff = nil, 0
+		}
+		return
+	}
+	t.failed++
+	if t.down == nil {
+		ts.log.Warn("target is down", "target", t.Address, "error", causeOf(err))
+		t.since = time.Now()
+	}
+	t.down = err
+	if !t.checked {
+		t.checked = true
+		go ts.look(t)
+	}
+}
+
+// look checks a target, again and again; without Check.Every only until it is up.
+func (ts *targets) look(t *target) {
+	c := ts.config.Check
+	if c.Timeout == 0 {
+		c.Timeout = DefaultConnectTimeout
+	}
+	if c.Backoff == 0 {
+		c.Backoff = time.Second
+	}
+	for {
+		ts.mu.Lock()
+		wait := c.Every
+		if t.down != nil {
+			t.backoff = min(max(2*t.backoff, c.Backoff), time.Minute)
+			wait = t.backoff
+			if c.Every > 0 {
+				wait = min(wait, c.Every)
+			}
+		} else if c.Every == 0 {
+			t.checked = false
+			ts.mu.Unlock()
+			return
+		}
+		ts.mu.Unlock()
+		select {
+		case <-time.After(wait):
+		case <-ts.ctx.Done():
+			return
+		}
+		ctx, cancel := context.WithTimeout(ts.ctx, c.Timeout)
+		server, err := t.dialer.DialContext(ctx, t.Network, t.Address)
+		cancel()
+		if err == nil {
+			server.Close()
+		}
+		ts.tried(ts.ctx, t, err)
+	}
+}
