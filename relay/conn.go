@@ -36,8 +36,9 @@ func (r *Relay) forward(client net.Conn) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	defer r.gate.leave()
-	c := &conn{r: r, c: r.config.Load(), id: r.ids.Add(1), began: time.Now(), client: client, cancel: cancel}
+	c := &conn{r: r, c: r.config.Load(), id: ids.Add(1), began: time.Now(), client: client, cancel: cancel}
 	c.from, c.to = addrOf(client.RemoteAddr()), addrOf(client.LocalAddr())
+	c.probe()
 	defer func() { c.client.Close() }()
 	if !r.add(c) {
 		return
@@ -46,6 +47,14 @@ func (r *Relay) forward(client net.Conn) {
 	r.counters.accepted.Add(1)
 	end, err := c.run(ctx)
 	c.over(end, err)
+}
+
+// probe sets how often a client that is quiet is asked whether it is still there, unless the listener's is right.
+func (c *conn) probe() {
+	tcp, ok := c.client.(*net.TCPConn)
+	if every := c.c.KeepAlive; ok && every != 0 { // errors are a connection's that is broken, which reading tells
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: every > 0, Idle: every, Interval: every})
+	}
 }
 
 // run forwards, and says how it ended.

@@ -12,7 +12,7 @@ import (
 
 // Info is what is known of a connection from its beginning on.
 type Info struct {
-	ID     uint64         `json:"id"`
+	ID     uint64         `json:"id"` // no other connection of any relay of this process has it
 	Relay  string         `json:"relay,omitempty"`
 	From   netip.AddrPort `json:"from"` // the client, as its PROXY header has it if there is one
 	To     netip.AddrPort `json:"to"`   // what it connected to

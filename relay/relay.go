@@ -15,7 +15,6 @@ type Relay struct {
 	config atomic.Pointer[configured]
 	log    *slog.Logger
 
-	ids      atomic.Uint64
 	counters counters
 	gate     gate
 
@@ -25,6 +24,9 @@ type Relay struct {
 	draining chan struct{} // closed when no more connections are to be accepted
 	idle     sync.Cond     // of mu: told when the last connection is over
 }
+
+// ids numbers the connections of all relays of this process, so that a number alone says which one is meant.
+var ids atomic.Uint64
 
 // configured is a Config with what lives as long as it.
 type configured struct {
