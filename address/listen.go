@@ -47,6 +47,19 @@ func (a Address) Listen(ctx context.Context, role Role, c Config) (*Listener, er
 	return &Listener{address: a, role: role, config: c, listener: l, tls: secure, left: a.Options.connections()}, nil
 }
 
+// NetListener listens where the address says, for who accepts by himself: handshakes, and options that are about single
+// connections, are up to him. Its error is an *Error.
+func (a Address) NetListener(ctx context.Context) (net.Listener, error) {
+	if !a.Listens() {
+		return nil, a.failed(errors.New("does not listen for connections"))
+	}
+	l, err := a.listen(ctx)
+	if err != nil {
+		return nil, a.failed(err)
+	}
+	return l, nil
+}
+
 // Addr returns where it listens.
 func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 

@@ -1,6 +1,7 @@
 package address
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -51,6 +52,26 @@ func handshakeFailed(err error) error {
 		return cause
 	}
 	return &finalError{cause}
+}
+
+// TLSConfig reads what the options of tls:// or tls-listen:// say, and the files that they name: whom to trust, and who we
+// are. It is for who connects or accepts by other means than Open and Listen. Its error is an *Error.
+func (a Address) TLSConfig() (c *tls.Config, err error) {
+	switch a.Scheme {
+	case TLSListen:
+		c, err = a.serverTrust()
+	case TLS:
+		var host string
+		if host, _, err = splitHostPort(a.HostPort); err == nil {
+			c, err = a.trust(cmp.Or(host, "localhost"))
+		}
+	default:
+		err = errors.New("speaks no TLS")
+	}
+	if err != nil {
+		return nil, a.failed(err)
+	}
+	return c, nil
 }
 
 // trust makes of the options what a client of host expects; net/http fills in a host that is empty.

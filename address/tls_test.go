@@ -172,3 +172,54 @@ func TestACertificateThatCannotBeReadIsNamed(t *testing.T) {
 		t.Error(TLS.Options())
 	}
 }
+
+func TestWhoAcceptsByHimselfGetsTheListenerAndWhomToTrust(t *testing.T) {
+	cert := certificate(t, "db.example")
+	a := parse(t, "tls-listen://127.0.0.1:0?cert="+cert)
+	l, err := a.NetListener(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	server, err := a.TLSConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait := meanwhile(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, bare := conn.(*net.TCPConn); !bare {
+			t.Errorf("accepts a %T, want what can be spliced", conn)
+		}
+		s := tls.Server(conn, server)
+		defer s.Close()
+		if _, err := s.Write([]byte("hello")); err != nil {
+			t.Error(err)
+		}
+	})
+	client, err := parse(t, "tls://"+l.Addr().String()+"?servername=db.example&ca="+cert).TLSConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", l.Addr().String(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got, err := io.ReadAll(conn); string(got) != "hello" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	wait()
+
+	a = parse(t, "tcp://db:1")
+	_, err = a.TLSConfig()
+	says(t, a, err, "speaks no TLS")
+	_, err = a.NetListener(within(t))
+	says(t, a, err, "does not listen for connections")
+	a = parse(t, "tls://db:1?ca=nowhere.pem")
+	_, err = a.TLSConfig()
+	says(t, a, err, `option "ca" "nowhere.pem": no such file or directory`)
+}
