@@ -28,6 +28,7 @@ type conn struct {
 	ready   time.Duration // from the beginning until the target was connected
 	both    penstock.Both
 	moving  bool // both is there
+	counted bool // it is over, and in the counters; guarded by the relay's lock
 	mirrors []*mirroring
 }
 

@@ -94,24 +94,7 @@ type TargetStats struct {
 
 // Stats returns the counters as they are now.
 func (r *Relay) Stats() Stats {
-	c := &r.counters
-	s := Stats{
-		Accepted: c.accepted.Load(), Refused: c.refused.Load(), Retried: c.retried.Load(), Scarce: c.scarce.Load(),
-		Forward: c.forward.Load(), Backward: c.backward.Load(), Spliced: c.spliced.Load(),
-		Mirrored: c.mirrored.Load(), Lost: c.unmirrored.Load(), Ends: make(map[string]int64),
-	}
-	for who := range c.ends {
-		for phase := range c.ends[who] {
-			if n := c.ends[who][phase].Load(); n > 0 {
-				s.Ends[Termination{byte(who), byte(phase)}.String()] = n
-			}
-		}
-	}
-	for _, one := range r.Connections() {
-		s.Open++
-		s.Forward += one.Forward
-		s.Backward += one.Backward
-	}
+	s := r.statsOfConnections()
 	ts := r.config.Load().targets
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -125,13 +108,45 @@ func (r *Relay) Stats() Stats {
 	return s
 }
 
+// statsOfConnections counts each connection once, as one that is open or as one that is over, so that no counter ever
+// goes back.
+func (r *Relay) statsOfConnections() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := &r.counters
+	s := Stats{
+		Accepted: c.accepted.Load(), Refused: c.refused.Load(), Retried: c.retried.Load(), Scarce: c.scarce.Load(),
+		Forward: c.forward.Load(), Backward: c.backward.Load(), Spliced: c.spliced.Load(),
+		Mirrored: c.mirrored.Load(), Lost: c.unmirrored.Load(), Ends: make(map[string]int64),
+	}
+	for who := range c.ends {
+		for phase := range c.ends[who] {
+			if n := c.ends[who][phase].Load(); n > 0 {
+				s.Ends[Termination{byte(who), byte(phase)}.String()] = n
+			}
+		}
+	}
+	for _, one := range r.conns {
+		if one.counted {
+			continue
+		}
+		rec := one.recordLocked()
+		s.Open++
+		s.Forward += rec.Forward
+		s.Backward += rec.Backward
+	}
+	return s
+}
+
 // Connections returns how each connection stands.
 func (r *Relay) Connections() []Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]Record, 0, len(r.conns))
 	for _, c := range r.conns {
-		all = append(all, c.recordLocked())
+		if !c.counted {
+			all = append(all, c.recordLocked())
+		}
 	}
 	return all
 }
@@ -173,17 +188,22 @@ func (r *Record) addMirror(m *mirroring, forward, backward penstock.Report) {
 
 // over counts a connection that has ended, and tells of it.
 func (c *conn) over(end Termination, err error) {
-	c.r.mu.Lock()
-	rec := c.recordLocked()
-	var forward, backward penstock.Report
-	if c.moving {
-		forward, backward = c.both.Report()
-	}
-	c.r.mu.Unlock()
-	rec.End = end.String()
+	rec := c.count(end)
 	if err != nil {
 		rec.Error = err.Error()
 	}
+	if f := c.c.Access; f != nil {
+		f(rec)
+	}
+}
+
+// count moves a connection from those that are open to the counters.
+func (c *conn) count(end Termination) Record {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.counted = true
+	rec := c.recordLocked()
+	rec.End = end.String()
 	n := &c.r.counters
 	n.ends[end[0]][end[1]].Add(1)
 	if end[0] == byProxy && end[1] == inHello {
@@ -191,10 +211,11 @@ func (c *conn) over(end Termination, err error) {
 	}
 	n.forward.Add(rec.Forward)
 	n.backward.Add(rec.Backward)
-	for _, rep := range []*penstock.Report{&forward, &backward} {
-		n.spliced.Add(rep.By(penstock.PathSplice) + rep.By(penstock.PathTeeSplice))
+	if c.moving {
+		forward, backward := c.both.Report()
+		for _, rep := range []*penstock.Report{&forward, &backward} {
+			n.spliced.Add(rep.By(penstock.PathSplice) + rep.By(penstock.PathTeeSplice))
+		}
 	}
-	if f := c.c.Access; f != nil {
-		f(rec)
-	}
+	return rec
 }
