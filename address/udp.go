@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -226,15 +227,26 @@ type datagramWriter struct {
 	held []byte // less than size, which have been taken and not sent
 }
 
+// send sends one datagram. That nobody receives it is no error, as it is none where nothing says so: a receiver may come
+// later, or come back. What ECONNREFUSED tells of is a datagram before this one, which has not been sent then.
+func (d *datagramWriter) send(b []byte) (int, error) {
+	for range 2 {
+		if n, err := d.conn.Write(b); !errors.Is(err, syscall.ECONNREFUSED) {
+			return n, err
+		}
+	}
+	return len(b), nil
+}
+
 func (d *datagramWriter) Write(b []byte) (taken int, err error) {
 	for taken < len(b) {
 		rest := b[taken:]
 		var n int
 		switch {
 		case d.size == 0:
-			n, err = d.conn.Write(rest[:min(len(rest), wholeDatagrams)])
+			n, err = d.send(rest[:min(len(rest), wholeDatagrams)])
 		case len(d.held) == 0 && len(rest) >= d.size:
-			n, err = d.conn.Write(rest[:d.size])
+			n, err = d.send(rest[:d.size])
 		default:
 			before := len(d.held)
 			n = min(len(rest), d.size-before)
@@ -257,7 +269,7 @@ func (d *datagramWriter) flush() error {
 	if len(d.held) == 0 {
 		return nil
 	}
-	_, err := d.conn.Write(d.held)
+	_, err := d.send(d.held)
 	if err == nil {
 		d.held = d.held[:0]
 	}
