@@ -584,3 +584,30 @@ func TestWhatIsInFlightToAnOutputIsNotBeyondItsMost(t *testing.T) {
 		})
 	}
 }
+
+// TestElapsedTimeDoesNotGoBack as a transfer ends while somebody looks.
+func TestElapsedTimeDoesNotGoBack(t *testing.T) {
+	for range 3000 {
+		tr := penstock.NewTransfer(io.Discard, strings.NewReader("x"))
+		var lookers sync.WaitGroup
+		for range 2 {
+			lookers.Go(func() {
+				for last, ended := time.Duration(0), 0; ended < 3; {
+					rep := tr.Report()
+					if rep.Elapsed < last {
+						t.Errorf("%v, and then %v", last, rep.Elapsed)
+						return
+					}
+					if rep.Elapsed == last && last > 0 {
+						ended++
+					}
+					last = rep.Elapsed
+				}
+			})
+		}
+		if _, err := tr.Run(background); err != nil {
+			t.Fatal(err)
+		}
+		lookers.Wait()
+	}
+}

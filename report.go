@@ -202,8 +202,11 @@ func (m *meter) going() {
 
 func (m *meter) end() {
 	m.going()
+	m.ended.Store(ending) // whoever looks before this has an earlier time, and whoever does after it has that of the end
 	m.ended.Store(clock())
 }
+
+const ending = -1
 
 // report is a snapshot, from any goroutine, into a zero Report.
 func (m *meter) report(r *Report) {
