@@ -19,7 +19,11 @@ var past = time.Unix(1, 0)
 
 // connected makes an end of a connection, which it takes over.
 func connected(conn net.Conn, role Role, c *Config) *End {
-	e := endOf(conn, conn, &connEnding{conn: conn, written: role.writes()})
+	var reader io.Reader = conn
+	if t, ok := conn.(*tls.Conn); ok {
+		reader = &untilGoodbye{t}
+	}
+	e := endOf(reader, conn, &connEnding{conn: conn, written: role.writes()})
 	e.Skip = c.Offset
 	if addr := conn.RemoteAddr(); addr != nil && addr.String() != "@" { // "@" is a Unix socket without a name
 		e.Peer = addr.String()
@@ -121,9 +125,7 @@ func (c *connEnding) giveUp() error {
 	if c.written {
 		why = c.refusal()
 	}
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn() // whose close says no goodbye
-	}
+	conn = under(conn) // whose close says no goodbye of TLS
 	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
 	}

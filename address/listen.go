@@ -159,7 +159,7 @@ func exhausted(err error) bool {
 func (l *Listener) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	within, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
-	t := tls.Server(conn, l.tls)
+	t := tls.Server(&witness{Conn: conn}, l.tls)
 	if err := t.HandshakeContext(within); err != nil {
 		return nil, handshakeFailed(err)
 	}

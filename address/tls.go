@@ -6,10 +6,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,13 +36,51 @@ func (a *Address) dialTLS(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := tls.Client(conn, config)
+	t := tls.Client(&witness{Conn: conn}, config)
 	if err := t.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, handshakeFailed(err)
 	}
 	return t, nil
 }
+
+// witness is a connection under TLS, and notes whether that has ended. A peer with TLS says goodbye before: without that
+// it may have been killed, or somebody in between has cut it short. Package tls takes either for an end.
+type witness struct {
+	net.Conn
+	ended atomic.Bool
+}
+
+func (w *witness) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err == io.EOF {
+		w.ended.Store(true)
+	}
+	return n, err
+}
+
+// under returns what a connection goes through: itself if it has no TLS.
+func under(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn().(*witness).Conn
+	}
+	return conn
+}
+
+// untilGoodbye reads what comes with TLS, to an end that the peer has meant.
+type untilGoodbye struct{ conn *tls.Conn }
+
+func (u *untilGoodbye) Read(b []byte) (int, error) {
+	n, err := u.conn.Read(b)
+	if err == io.EOF && u.conn.NetConn().(*witness).ended.Load() {
+		err = errNoGoodbye
+	}
+	return n, err
+}
+
+func (u *untilGoodbye) SetReadDeadline(t time.Time) error { return u.conn.SetReadDeadline(t) }
+
+var errNoGoodbye = fmt.Errorf("the connection ended without TLS's goodbye, and may have been cut: %w", io.ErrUnexpectedEOF)
 
 // handshakeFailed tells a connection that broke from a peer that was not accepted, or did not accept us.
 func handshakeFailed(err error) error {

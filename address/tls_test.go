@@ -128,6 +128,45 @@ func TestACutInTheMiddleOfTLSIsNoEnd(t *testing.T) {
 	}
 }
 
+// TestTLSThatEndsWithoutAGoodbyeIsNoEnd although it ends between two records: whoever sent it may have been killed.
+func TestTLSThatEndsWithoutAGoodbyeIsNoEnd(t *testing.T) {
+	cert := certificate(t, "camera.example")
+	pair, err := tls.LoadX509KeyPair(cert, cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, goodbye := range []bool{true, false} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait := meanwhile(func() {
+			c, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}})
+			if _, err := s.Write([]byte("whole records")); err != nil {
+				t.Error(err)
+			}
+			if goodbye {
+				if err := s.CloseWrite(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		e := open(t, "tls://"+l.Addr().String()+"?servername=camera.example&ca="+cert, Source, Config{})
+		b, err := io.ReadAll(e.Reader)
+		if string(b) != "whole records" || errors.Is(err, io.ErrUnexpectedEOF) == goodbye || goodbye && err != nil {
+			t.Errorf("goodbye %v: %q, %v", goodbye, b, err)
+		}
+		wait()
+		l.Close()
+	}
+}
+
 func TestAHandshakeThatHangsIsCut(t *testing.T) {
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,7 +1,6 @@
 package address
 
 import (
-	"crypto/tls"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -10,10 +9,7 @@ import (
 // unacknowledged returns how many of the bytes written to a TCP connection the peer's kernel has not got. It counts the
 // end of the stream, too. (tcp(7), SIOCOUTQ)
 func unacknowledged(conn net.Conn) (n int) {
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
-	}
-	tcp, ok := conn.(*net.TCPConn)
+	tcp, ok := under(conn).(*net.TCPConn)
 	if !ok {
 		return 0
 	}
