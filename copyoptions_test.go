@@ -182,14 +182,14 @@ func TestARateLimitThatIsEndedLosesNothing(t *testing.T) {
 	for name, opts := range map[string][]penstock.Option{
 		"cancelled":   nil,
 		"headed":      {penstock.WithHeader(pattern(30_000))},
-		"out of time": {penstock.WithTimeout(30 * time.Millisecond)},
+		"out of time": {penstock.WithTimeout(30 * time.Millisecond), penstock.WithRate(1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := bytes.NewReader(data)
 			var got bytes.Buffer
 			ctx, cancel := context.WithCancelCause(background)
 			defer cancel(nil)
-			tr := penstock.NewTransfer(&got, src, append(opts, penstock.WithRate(100_000))...)
+			tr := penstock.NewTransfer(&got, src, append([]penstock.Option{penstock.WithRate(100_000)}, opts...)...)
 			if name != "out of time" {
 				go func() {
 					for tr.Report().Limited == 0 {
