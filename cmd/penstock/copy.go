@@ -108,11 +108,11 @@ SIZE is in bytes, or with K, M, G, T (of 1024) or kB, MB, GB (of 1000). A proces
 		"say the checksum of what passed: `ALGO` is md5, sha1, sha256, sha512 or crc32; ALGO:FILE writes it there")
 	flags.BoolVar(&f.resume, "resume", false, "go on behind what is in the destination, which is a file, already")
 	flags.StringVar(&f.outputError, "output-error", f.outputError,
-		"when a destination fails: `warn`, and go on with the others; exit; warn-nopipe or exit-nopipe: likewise, but a pipe\nwhose reader has gone is no error")
+		"`MODE` when a destination fails: warn, and go on with the others; exit; warn-nopipe or exit-nopipe: likewise, but a pipe\nwhose reader has gone is no error")
 	flags.StringVar(&f.saveInFlight, "save-in-flight", "",
 		"write to `FILE` what had been read when a destination failed, and did not reach it")
-	flags.DurationVar(&f.idle, "idle", 0, "fail when nothing has moved for so long; 0 is never")
-	flags.DurationVar(&f.timeout, "timeout", 0, "fail when it is not done after so long; 0 is never")
+	flags.DurationVar(&f.idle, "idle", 0, "fail when nothing has moved for `TIME`; 0 is never")
+	flags.DurationVar(&f.timeout, "timeout", 0, "fail when it is not done after `TIME`, such as 90s; 0 is never")
 	flags.VarP(&f.buffer, "buffer", "B",
 		"keep up to `SIZE` between the source and each destination, so that neither waits for the other's hiccups")
 	flags.Var(&f.startAbove, "start-above",

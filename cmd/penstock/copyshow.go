@@ -47,7 +47,7 @@ func (s *showFlags) define(flags *pflag.FlagSet) {
 	flags.StringVarP(&s.format, "format", "F", "",
 		"show it as `FORMAT` says, with pv's %b %t %r %a %p %e %I %N, and %{stalled} %{path} %{note}")
 	flags.BoolVarP(&s.wait, "wait", "W", false, "show nothing until the first byte has moved")
-	flags.IntVarP(&s.width, "width", "w", 0, "columns; 0 is as many as the terminal has")
+	flags.IntVarP(&s.width, "width", "w", 0, "`COLUMNS`; 0 is as many as the terminal has")
 }
 
 // display makes what shows it on stderr.

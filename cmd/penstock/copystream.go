@@ -163,16 +163,26 @@ var errItself = errors.New("is the source: it would be emptied, or grow for ever
 
 // reads tells whether a destination is the file that is read from. With an offset that may be meant.
 func (s *stream) reads(a *address.Address) bool {
-	if s.src == nil || a.Scheme != address.File || a.Options.Offset > 0 {
+	if s.src == nil {
 		return false
 	}
 	f, is := s.src.Reader.(*os.File)
 	if !is {
 		return false
 	}
+	var to os.FileInfo
+	err := os.ErrInvalid
+	switch {
+	case a.Scheme == address.Stdio:
+		to, err = os.Stdout.Stat()
+	case a.Scheme == address.File && a.Options.Offset == 0:
+		to, err = os.Stat(a.Path)
+	}
+	if err != nil {
+		return false
+	}
 	from, err := f.Stat()
-	to, terr := os.Stat(a.Path)
-	return err == nil && terr == nil && from.Mode().IsRegular() && os.SameFile(from, to)
+	return err == nil && from.Mode().IsRegular() && os.SameFile(from, to)
 }
 
 // resumed takes the length of a file that is to be gone on with: the same for all.
