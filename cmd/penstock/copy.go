@@ -46,7 +46,7 @@ const copyStatus = `
   3    The source failed, or could not be opened. What came before that has been delivered.
   4    The destination failed, or all of several did, or it could not be opened.
   5    Some destinations failed. The others have everything.
-  130  Interrupted by Ctrl-C (SIGINT), after what was in flight had been delivered; 143 by SIGTERM.`
+  130  Interrupted by Ctrl-C (SIGINT), after what was in flight had been delivered; 143 by SIGTERM, 129 by SIGHUP.`
 
 func newCopy() *cobra.Command {
 	f := copyFlags{outputError: "warn"}

@@ -197,6 +197,8 @@ func (e *statusError) Error() string { return fmt.Sprintf("status %d", e.status)
 
 // run copies, and shows it. What failed has been said when it returns.
 func (j *copyJob) run(ctx context.Context) error {
+	ctx, stay := untilHangup(ctx)
+	defer stay()
 	if j.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, j.timeout, errTimeout)

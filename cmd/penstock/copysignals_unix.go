@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,5 +29,27 @@ func (j *copyJob) whenAsked(print, again func()) (stop func()) {
 		signal.Stop(asked)
 		close(asked)
 		<-done
+	}
+}
+
+// untilHangup is a context that the end of a session cancels, too (SIGHUP), as Ctrl-C does, until what it returns is
+// called. Who has nohup(1) ignore that is left alone.
+func untilHangup(ctx context.Context) (context.Context, func()) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	hung := make(chan os.Signal, 1)
+	signal.Notify(hung, syscall.SIGHUP)
+	go func() {
+		select {
+		case <-hung:
+			cancel(&signalError{syscall.SIGHUP})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(hung)
+		cancel(nil)
 	}
 }
