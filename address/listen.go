@@ -68,7 +68,7 @@ func (l *Listener) Close() error { return l.address.failed(l.listener.Close()) }
 
 // Accept waits for a connection until ctx is done, the first one for ?timeout at most. When there have been as many as
 // the address allows, it returns io.EOF: one, or what ?accept says, and with ?fork, or ?accept=0, there is no end.
-// Other errors are an *Error. Only one goroutine may call it at a time.
+// A TLS handshake is done by then, but with ?fork: there it comes with the first byte. Other errors are an *Error. Only one goroutine may call it at a time.
 func (l *Listener) Accept(ctx context.Context) (*End, error) {
 	if !l.another() {
 		return nil, io.EOF
@@ -131,6 +131,9 @@ func (l *Listener) accept(ctx context.Context) (*End, error) {
 		if l.tls == nil {
 			return connected(conn, l.role, &l.config), nil
 		}
+		if l.address.Options.Fork { // who does not shake hands keeps nobody out
+			return connected(l.secureLater(conn), l.role, &l.config), nil
+		}
 		secured, err := l.secure(ctx, conn)
 		if err == nil {
 			return connected(secured, l.role, &l.config), nil
@@ -164,6 +167,14 @@ func (l *Listener) secure(ctx context.Context, conn net.Conn) (net.Conn, error) 
 		return nil, handshakeFailed(err)
 	}
 	return t, nil
+}
+
+// secureLater leaves the handshake to the first read or write, within the time that it has.
+func (l *Listener) secureLater(conn net.Conn) net.Conn {
+	_ = conn.SetDeadline(time.Now().Add(handshakeTime)) // fails only if it is closed, and then so does its use
+	config := l.tls.Clone()
+	config.VerifyConnection = func(tls.ConnectionState) error { return conn.SetDeadline(time.Time{}) }
+	return tls.Server(&witness{Conn: conn}, config)
 }
 
 func (l *Listener) setDeadline(t time.Time) {

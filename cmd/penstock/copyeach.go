@@ -89,7 +89,7 @@ func (j *copyJob) eachConnection(ctx context.Context, l *address.Listener, place
 			if status == 0 {
 				status = s
 			}
-			if fork {
+			if fork && !j.show.quiet {
 				j.say("connection from %s: status %d after %v", end.Peer, s, time.Since(began).Round(time.Millisecond))
 			}
 		}

@@ -190,7 +190,7 @@ func (s *stream) finish(ctx context.Context) {
 }
 
 // cut tells whether the stream ended before its end.
-func (s *stream) cut() bool { return s.srcErr != nil || s.stopped }
+func (s *stream) cut() bool { return s.srcErr != nil || s.broken || s.stopped }
 
 // giveUp closes what has not been finished.
 func (s *stream) giveUp() {
@@ -243,7 +243,7 @@ func (s *stream) status() int {
 	switch {
 	case late:
 		return exitFailed
-	case s.srcErr != nil:
+	case s.srcErr != nil, s.broken:
 		return exitSource
 	case failed == 0:
 		return 0

@@ -22,6 +22,7 @@ type stream struct {
 
 	src     *address.End
 	srcErr  error // why there is no source, or no more of it
+	broken  bool  // a source before this one broke
 	stopped bool  // by a destination's failure: those that have not failed have not got everything
 	sum     *checksum
 
@@ -377,7 +378,14 @@ func (s *stream) settle(ctx context.Context, rep penstock.Report, err error) {
 
 // another gets the next source ready, if there is to be one and somewhere to copy it to.
 func (s *stream) another(ctx context.Context) bool {
-	if s.given.next == nil || !s.ready() {
+	if s.given.next == nil {
+		return false
+	}
+	if broke := new(positionError); errors.As(s.srcErr, &broke) && ctx.Err() == nil { // one that breaks is not the last
+		s.job.say("source %s: %v; waiting for the next", s.src.Peer, s.srcErr)
+		s.broken, s.srcErr = true, nil
+	}
+	if !s.ready() {
 		return false
 	}
 	_ = s.src.Finish(ctx) // a connection that was only read from has nothing more to say

@@ -20,7 +20,7 @@ func newExplain() *cobra.Command {
 		Short: "Say which way the bytes of a copy would go, and why, without moving any",
 		Long: `Say which way the bytes of a copy would go, and why, without moving any.
 
-The addresses and flags are those of copy. Nothing is read, written, created or connected to: a file that is there is
+The addresses and flags are those of copy. Nothing is read, written or connected to: a file that is there is
 looked at, and what is not there yet, or is beyond the network, has an end of its kind standing in for it. The kernel, and
 the sandbox around this process, are asked.`,
 		Example: `  penstock explain disk.img tcp://backup:9000

@@ -60,7 +60,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	wanted := []os.Signal{syscall.SIGTERM}
+	if !signal.Ignored(os.Interrupt) { // as of what a shell runs in the background
+		wanted = append(wanted, os.Interrupt)
+	}
+	signal.Notify(signals, wanted...)
 	defer signal.Stop(signals)
 	go func() {
 		select {

@@ -76,6 +76,7 @@ func runScripts(t *testing.T, splice string, files []string) {
 			"running": untilRuns,
 			"says":    says,
 			"feed":    feedTo,
+			"breaks":  breaks,
 			"type":    typeTo,
 			"signal":  signalTo,
 			"ended":   ended,

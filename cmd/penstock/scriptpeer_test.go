@@ -140,6 +140,16 @@ func connectTo(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(exchange(conn, send, keep))
 }
 
+// breaks ADDRESS FILE connects, sends the file, and resets the connection.
+func breaks(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := net.Dial("tcp", args[0])
+	ts.Check(err)
+	_, err = conn.Write([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	ts.Check(conn.(*net.TCPConn).SetLinger(0))
+	ts.Check(conn.Close())
+}
+
 // promise does something beside the script, until finished waits for it. What it waits on is closed at the
 // script's end.
 func promise(ts *testscript.TestScript, name string, f func() error, on io.Closer) {
