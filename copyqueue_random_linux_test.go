@@ -240,6 +240,9 @@ func (s *copySchedule) afterPanic() {
 // account holds what everybody got, what is in flight and what is left of the source against the stream.
 func (s *copySchedule) account(rep penstock.Report, err error) {
 	stream := append(bytes.Clone(s.header), s.data...)
+	if rep.Consumed == 0 && err != nil { // it was over before it began: the header is the caller's as it was
+		stream = s.data
+	}
 	flight, nobodys, left := make(map[int][]byte), []byte(nil), []byte(nil)
 	for _, op := range penstock.Failures(err) {
 		b := s.read(op.InFlight)

@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -104,7 +105,7 @@ const sideLimit = SidePipe
 // read at any time, and gets each figure as it was a moment ago.
 type meter struct {
 	began atomic.Int64 // by clock; 0 before
-	ended atomic.Int64 // by clock; 0 while it runs
+	ended atomic.Int64 // by clock; 0 while it runs, and ending until the clock has been looked at
 
 	in, out atomic.Int64
 	calls   atomic.Int64
@@ -231,11 +232,16 @@ func (m *meter) report(r *Report) {
 		stalled[side] = m.stalled[side].Load()
 	}
 	since := m.since.Load() // after them: what has just become one of them is not counted twice
-	now := clock()          // before it is looked whether it has ended, which it may not have had by then
-	if ended := m.ended.Load(); ended != 0 {
-		now = ended
+	began := m.began.Load()
+	now := clock()
+	for ended := m.ended.Load(); ended != 0; ended = m.ended.Load() {
+		if ended != ending {
+			now = ended
+			break
+		}
+		runtime.Gosched() // for as long as it takes to look at the clock
 	}
-	if began := m.began.Load(); began != 0 {
+	if began != 0 {
 		r.Elapsed = time.Duration(now - began)
 	}
 	if since != 0 {
