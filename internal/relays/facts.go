@@ -1,0 +1,98 @@
+package relays
+
+import (
+	"time"
+
+	"github.com/penstock-io/penstock/relay"
+)
+
+// facts are what is told of a relay.
+type facts struct {
+	Name    string   `json:"name"`
+	Listen  string   `json:"listen"`            // as it was written
+	Address string   `json:"address"`           // where that is
+	State   string   `json:"state"`             // listening; leaving: it accepts no more, but has connections; failed
+	Error   string   `json:"error,omitempty"`   // why it has failed
+	Mirrors []string `json:"mirrors,omitempty"` // their names
+	Limit   int      `json:"max_connections,omitempty"`
+	relay.Stats
+
+	label string // in metrics: no two relays have the same
+}
+
+// The states of a relay.
+const (
+	listening = "listening"
+	leaving   = "leaving"
+	failed    = "failed"
+)
+
+func (one *running) facts() facts {
+	f := facts{
+		Name: one.spec.Config.Name, Listen: one.spec.Listen.String(), Address: one.addr.String(), State: listening,
+		Limit: one.spec.Config.MaxConns, Stats: one.relay.Stats(),
+	}
+	if f.label = one.spec.place(); anyPort(f.label) {
+		f.label = f.Address
+	}
+	switch {
+	case !one.gone.IsZero():
+		f.State = leaving
+	case one.failed != nil:
+		f.State, f.Error = failed, one.failed.Error()
+	}
+	for i := range one.spec.Config.Mirrors {
+		f.Mirrors = append(f.Mirrors, one.spec.Config.Mirrors[i].Name)
+	}
+	return f
+}
+
+// facts returns those of all relays.
+func (s *Set) facts() []facts {
+	all := []facts{}
+	for _, one := range s.all() {
+		f := one.facts()
+		if s.isDraining() && f.State == listening {
+			f.State = leaving
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// pageFacts are what the page gets each second.
+type pageFacts struct {
+	Relays      []facts        `json:"relays"`
+	Connections []relay.Record `json:"connections"` // those that came last
+	Reload      reloadFacts    `json:"reload"`
+	AccessLost  int64          `json:"access_log_lost"`
+}
+
+// reloadFacts tell of the last Config that came.
+type reloadFacts struct {
+	Error string    `json:"error,omitempty"`
+	At    time.Time `json:"at"` // of the last one that was well
+}
+
+func (s *Set) pageFacts() pageFacts {
+	all := s.connections()
+	f := pageFacts{Relays: s.facts(), Connections: all[max(len(all)-pageRecords, 0):], AccessLost: s.access.lost.Load()}
+	c := s.lastChange()
+	if f.Reload.At = c.at; c.failed != nil {
+		f.Reload.Error = c.failed.Error()
+	}
+	return f
+}
+
+func (s *Set) lastChange() changes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes
+}
+
+// Refuse notes that there was a Config that could not even be read.
+func (s *Set) Refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes.failed = err
+}

@@ -1,0 +1,5 @@
+package relays
+
+import "net/http"
+
+func routePage(mux *http.ServeMux) {}

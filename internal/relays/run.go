@@ -1,0 +1,97 @@
+package relays
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+)
+
+// watchEvery is how often a file is looked at. It is taken as it is when two looks find the same, so that nobody's half
+// of a file is.
+const watchEvery = time.Second
+
+// Source is where a process has its Config from.
+type Source struct {
+	Load  func() (Config, error)
+	File  string           // to be loaded anew when it changes; empty is none
+	Again <-chan os.Signal // asks to load anew, and to begin a new access log
+	seen  os.FileInfo      // of the file, when it was loaded last; nil is that it was not there
+}
+
+// Run runs the relays that the source says until ctx is done, and then shuts them down. Its error is that of the first
+// Config, which cannot be read or opened: a later one that cannot changes nothing, and is logged.
+func (s *Set) Run(ctx context.Context, from Source) error {
+	from.seen = from.look()
+	c, err := from.Load()
+	if err == nil {
+		err = s.Apply(ctx, c)
+	}
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	last := from.seen
+	for {
+		select {
+		case <-ctx.Done():
+			s.Shutdown()
+			return nil
+		case <-from.Again:
+			s.reload(ctx, &from, "signal")
+		case <-tick.C:
+			s.Tidy()
+			now := from.look()
+			if now != nil && !unchanged(now, from.seen) && unchanged(now, last) {
+				s.reload(ctx, &from, "the file has changed")
+			}
+			last = now
+		}
+	}
+}
+
+// look returns what tells whether the file has changed. An editor may put another in its place, and there may be none
+// for a moment.
+func (f *Source) look() os.FileInfo {
+	if f.File == "" {
+		return nil
+	}
+	fi, err := os.Stat(f.File)
+	if err != nil {
+		return nil // who asks by signal is told
+	}
+	return fi
+}
+
+func unchanged(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// reload takes a new Config, or tells why not.
+func (s *Set) reload(ctx context.Context, from *Source, why string) {
+	from.seen = from.look()
+	c, err := from.Load()
+	if err != nil {
+		s.Refuse(err)
+	} else {
+		err = s.Apply(ctx, c)
+	}
+	if err == nil {
+		s.log.Info("reloaded", "why", why, "relays", len(c.Relays))
+		return
+	}
+	s.log.Error("not reloaded: everything is as it was", "why", why)
+	tellEach(s.log, err)
+}
+
+// tellEach logs errors that were joined line by line.
+func tellEach(log *slog.Logger, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		log.Error("not reloaded", "error", line)
+	}
+}
