@@ -119,13 +119,11 @@ func (c *conn) mirror(m *Mirror, d Direction, output int) []penstock.Option {
 	return []penstock.Option{penstock.WithTee(late), penstock.WithQueue(output, q)}
 }
 
-// endMirrors counts what the mirrors have got, and closes them.
+// endMirrors closes the mirrors, and says what they lack.
 func (c *conn) endMirrors(forward, backward penstock.Report) {
 	for _, m := range c.mirrors {
-		delivered, lost := m.got(forward, backward)
+		delivered, lost := m.got(forward, backward, true)
 		err := m.late.Close()
-		c.r.counters.mirrored.Add(delivered)
-		c.r.counters.unmirrored.Add(lost)
 		if lost > 0 || err != nil {
 			c.r.log.Warn("mirror", "mirror", m.mirror.Name, "connection", c.id, "direction", m.direction.String(),
 				"bytes", delivered, "lost", lost, "error", err)
@@ -133,17 +131,20 @@ func (c *conn) endMirrors(forward, backward penstock.Report) {
 	}
 }
 
-// got tells how many bytes a mirror has had of a connection, and how many it should have had besides: those that are in
-// its queue count as lost until it has had them.
-func (m *mirroring) got(forward, backward penstock.Report) (delivered, lost int64) {
+// got tells how many bytes a mirror has had of a connection, and how many it will never have of those that it should. While
+// the connection lasts neither ever becomes less.
+func (m *mirroring) got(forward, backward penstock.Report, over bool) (delivered, lost int64) {
 	rep := forward
 	if m.direction == Backward {
 		rep = backward
+	}
+	out := rep.Outputs[m.output]
+	if !over && !out.Failed {
+		return out.Delivered, out.Skipped
 	}
 	wanted := rep.Consumed
 	if m.mirror.MaxBytes > 0 {
 		wanted = min(wanted, m.mirror.MaxBytes)
 	}
-	delivered = rep.Outputs[m.output].Delivered
-	return delivered, max(wanted-delivered, 0)
+	return out.Delivered, max(wanted-out.Delivered, 0)
 }

@@ -134,6 +134,9 @@ func (r *Relay) statsOfConnections() Stats {
 		s.Open++
 		s.Forward += rec.Forward
 		s.Backward += rec.Backward
+		s.Mirrored += rec.Mirrored
+		s.Lost += rec.Lost
+		s.Spliced += one.splicedLocked()
 	}
 	return s
 }
@@ -168,9 +171,23 @@ func (c *conn) recordLocked() Record {
 	forward, backward := c.both.Report()
 	r.add(forward, backward)
 	for _, m := range c.mirrors {
-		r.addMirror(m, forward, backward)
+		delivered, lost := m.got(forward, backward, c.counted)
+		r.Mirrored += delivered
+		r.Lost += lost
 	}
 	return r
+}
+
+// splicedLocked is how much of it did not enter this process. The relay's lock is held.
+func (c *conn) splicedLocked() (n int64) {
+	if !c.moving {
+		return 0
+	}
+	forward, backward := c.both.Report()
+	for _, rep := range []*penstock.Report{&forward, &backward} {
+		n += rep.By(penstock.PathSplice) + rep.By(penstock.PathTeeSplice)
+	}
+	return n
 }
 
 func (r *Record) add(forward, backward penstock.Report) {
@@ -178,12 +195,6 @@ func (r *Record) add(forward, backward penstock.Report) {
 	if r.Path = string(forward.Path); forward.Delivered == 0 {
 		r.Path = string(backward.Path)
 	}
-}
-
-func (r *Record) addMirror(m *mirroring, forward, backward penstock.Report) {
-	delivered, lost := m.got(forward, backward)
-	r.Mirrored += delivered
-	r.Lost += lost
 }
 
 // over counts a connection that has ended, and tells of it.
@@ -211,11 +222,8 @@ func (c *conn) count(end Termination) Record {
 	}
 	n.forward.Add(rec.Forward)
 	n.backward.Add(rec.Backward)
-	if c.moving {
-		forward, backward := c.both.Report()
-		for _, rep := range []*penstock.Report{&forward, &backward} {
-			n.spliced.Add(rep.By(penstock.PathSplice) + rep.By(penstock.PathTeeSplice))
-		}
-	}
+	n.mirrored.Add(rec.Mirrored)
+	n.unmirrored.Add(rec.Lost)
+	n.spliced.Add(c.splicedLocked())
 	return rec
 }

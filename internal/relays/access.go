@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,7 +103,7 @@ func (a *accessLog) add(r relay.Record) {
 	} else {
 		text = append(now.AppendFormat(text, "2006-01-02T15:04:05.000Z07:00"), ' ')
 		text = append(text, r.Relay...)
-		text = append(append(text, ' '), r.String()...)
+		text = append(append(text, ' '), oneLine.Replace(r.String())...)
 	}
 	select {
 	case a.lines <- line{to: a.output, text: append(text, '\n')}:
@@ -110,6 +111,9 @@ func (a *accessLog) add(r relay.Record) {
 		a.lost.Add(1)
 	}
 }
+
+// oneLine is for errors that are several, and for peers that would like to write lines of their own.
+var oneLine = strings.NewReplacer("\n", "; ", "\r", " ", "\x1b", " ")
 
 // accessRecord is a line in JSON.
 type accessRecord struct {
