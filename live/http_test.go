@@ -118,7 +118,8 @@ func TestThePageIsServed(t *testing.T) {
 	for path, says := range map[string]string{
 		"/":               "<script",
 		"/style.css":      "{",
-		"/script.js":      "EventSource",
+		"/script.js":      "/base.js",
+		"/base.js":        "EventSource",
 		"/icon.svg":       "<svg",
 		"/healthz":        "ok",
 		"/metrics":        "go_goroutines",

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -70,6 +71,8 @@ func runScripts(t *testing.T, splice string, files []string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport": freePort,
 			"await":    await,
+			"request":  request,
+			"expand":   expand,
 
 			"status":  status,
 			"start":   start,
@@ -131,6 +134,27 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s: no %s: %v", args[0], want, err)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// expand FROM TO copies a file of the script with its variables filled in.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o644))
+}
+
+// request METHOD URL STATUS asks once. The body is there for stdout.
+func request(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, args[0], args[1], nil)
+	ts.Check(err)
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	_, err = io.Copy(ts.Stdout(), answer.Body)
+	ts.Check(err)
+	if answer.Status[:3] != args[2] {
+		ts.Fatalf("%s and not %s", answer.Status, args[2])
 	}
 }
 

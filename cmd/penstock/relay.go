@@ -184,10 +184,12 @@ func (f *relayFlags) load() (c relays.Config, err error) {
 			continue
 		}
 		if err := c.Set(flag.name, flag.text); err != nil {
-			if !errors.As(err, new(*address.Error)) {
-				err = fmt.Errorf("%q: %w", flag.text, err)
+			if errors.As(err, new(*address.Error)) { // which has the text
+				err = fmt.Errorf("--%s: %w", flag.name, err)
+			} else {
+				err = fmt.Errorf("--%s %q: %w", flag.name, flag.text, err)
 			}
-			errs = append(errs, fmt.Errorf("--%s: %w", flag.name, err))
+			errs = append(errs, err)
 		}
 	}
 	return c, errors.Join(errs...)

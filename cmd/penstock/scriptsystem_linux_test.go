@@ -13,7 +13,7 @@ import (
 
 var signals = map[string]os.Signal{
 	"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill,
-	"USR1": syscall.SIGUSR1, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
+	"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
 }
 
 // openTerminal returns both sides of a pseudo-terminal.

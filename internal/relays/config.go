@@ -66,7 +66,7 @@ func newRelay(values map[string][]Value, at position) (Relay, []*Error) {
 	var b build
 	errs := b.take(values)
 	for _, key := range []string{keyListen, keyTargets} {
-		if len(values[key]) == 0 {
+		if _, said := values[key]; !said {
 			errs = append(errs, &Error{at, key + ": is needed"})
 		}
 	}
@@ -130,8 +130,7 @@ func checkTogether(all []Relay) (errs []*Error) {
 		}
 		if places[r.place()] && !anyPort(r.place()) {
 			errs = append(errs, r.at.wrong(errors.New("another relay listens there")))
-		}
-		if names[r.Config.Name] {
+		} else if names[r.Config.Name] {
 			errs = append(errs, r.at.wrong(fmt.Errorf("another relay is called %s", r.Config.Name)))
 		}
 		places[r.place()], names[r.Config.Name] = true, true

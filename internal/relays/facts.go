@@ -8,6 +8,7 @@ import (
 
 // facts are what is told of a relay.
 type facts struct {
+	Key     string   `json:"key"` // no other relay has it
 	Name    string   `json:"name"`
 	Listen  string   `json:"listen"`            // as it was written
 	Address string   `json:"address"`           // where that is
@@ -16,8 +17,6 @@ type facts struct {
 	Mirrors []string `json:"mirrors,omitempty"` // their names
 	Limit   int      `json:"max_connections,omitempty"`
 	relay.Stats
-
-	label string // in metrics: no two relays have the same
 }
 
 // The states of a relay.
@@ -27,13 +26,18 @@ const (
 	failed    = "failed"
 )
 
+// key is what it is told of by: where it listens, as that was written, but for the port that the system has chosen.
+func (one *running) key() string {
+	if place := one.spec.place(); !anyPort(place) {
+		return place
+	}
+	return one.addr.String()
+}
+
 func (one *running) facts() facts {
 	f := facts{
-		Name: one.spec.Config.Name, Listen: one.spec.Listen.String(), Address: one.addr.String(), State: listening,
+		Key: one.key(), Name: one.spec.Config.Name, Listen: one.spec.Listen.String(), Address: one.addr.String(), State: listening,
 		Limit: one.spec.Config.MaxConns, Stats: one.relay.Stats(),
-	}
-	if f.label = one.spec.place(); anyPort(f.label) {
-		f.label = f.Address
 	}
 	switch {
 	case !one.gone.IsZero():
@@ -62,10 +66,15 @@ func (s *Set) facts() []facts {
 
 // pageFacts are what the page gets each second.
 type pageFacts struct {
-	Relays      []facts        `json:"relays"`
-	Connections []relay.Record `json:"connections"` // those that came last
-	Reload      reloadFacts    `json:"reload"`
-	AccessLost  int64          `json:"access_log_lost"`
+	Relays      []facts      `json:"relays"`
+	Connections []connection `json:"connections"` // those that came last
+	Reload      reloadFacts  `json:"reload"`
+}
+
+// connection is one of a relay.
+type connection struct {
+	relay.Record
+	Listener string `json:"listener"` // the relay's key: others may have its name
 }
 
 // reloadFacts tell of the last Config that came.
@@ -76,7 +85,7 @@ type reloadFacts struct {
 
 func (s *Set) pageFacts() pageFacts {
 	all := s.connections()
-	f := pageFacts{Relays: s.facts(), Connections: all[max(len(all)-pageRecords, 0):], AccessLost: s.access.lost.Load()}
+	f := pageFacts{Relays: s.facts(), Connections: all[max(len(all)-pageRecords, 0):]}
 	c := s.lastChange()
 	if f.Reload.At = c.at; c.failed != nil {
 		f.Reload.Error = c.failed.Error()

@@ -112,6 +112,9 @@ func (f *file) read(root *yaml.Node) {
 	}
 	for _, n := range relays.Content {
 		values := f.settings(n, true)
+		if values == nil {
+			continue
+		}
 		for key, v := range defaults {
 			if _, said := values[key]; !said {
 				values[key] = v
@@ -159,9 +162,8 @@ func (c *Config) Set(name, text string) (err error) {
 	panic("no setting " + name)
 }
 
-// settings takes what is said of one relay, or of all.
+// settings takes what is said of one relay, or of all; nil is that it says nothing.
 func (f *file) settings(n *yaml.Node, one bool) map[string][]Value {
-	values := make(map[string][]Value)
 	lists := make(map[string]bool)
 	var keys []string
 	for _, s := range all() {
@@ -171,6 +173,11 @@ func (f *file) settings(n *yaml.Node, one bool) map[string][]Value {
 		keys = append(keys, s.key())
 		lists[s.key()] = s.List
 	}
+	if resolved(n).Kind != yaml.MappingNode {
+		f.fail(n, "want keys with values: "+strings.Join(keys, ", "))
+		return nil
+	}
+	values := make(map[string][]Value)
 	for _, e := range f.entries(n, keys) {
 		values[e.key] = nil // which is said, too
 		if list := resolved(e.value); lists[e.key] && list.Kind == yaml.SequenceNode {

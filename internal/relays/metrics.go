@@ -80,7 +80,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func (ch samples) relay(f facts) {
-	listen := f.label
+	listen := f.Key
 	ch.gauge(descUp, truth(f.State == listening), f.Name, listen)
 	ch.gauge(descOpen, float64(f.Open), f.Name, listen)
 	ch.gauge(descLimit, float64(f.Limit), f.Name, listen)

@@ -1,5 +1,21 @@
 package relays
 
-import "net/http"
+import (
+	"embed"
+	"io/fs"
+	"net/http"
 
-func routePage(mux *http.ServeMux) {}
+	"github.com/penstock-io/penstock/internal/page"
+)
+
+//go:embed page/index.html page/relays.css page/script.js
+var pageFiles embed.FS
+
+// routePage adds what people look at.
+func routePage(mux *http.ServeMux) {
+	files, err := fs.Sub(pageFiles, "page")
+	if err != nil {
+		panic(err) // the folder is in the binary
+	}
+	page.Route(mux, files, "relays.css", "script.js")
+}

@@ -240,13 +240,15 @@ func (s *Set) all() []running {
 }
 
 // connections returns how each connection of each relay stands, the oldest first.
-func (s *Set) connections() []relay.Record {
-	records := []relay.Record{}
+func (s *Set) connections() []connection {
+	all := []connection{}
 	for _, one := range s.all() {
-		records = append(records, one.relay.Connections()...)
+		for _, r := range one.relay.Connections() {
+			all = append(all, connection{r, one.key()})
+		}
 	}
-	slices.SortFunc(records, func(a, b relay.Record) int { return cmp.Compare(a.ID, b.ID) })
-	return records
+	slices.SortFunc(all, func(a, b connection) int { return cmp.Compare(a.ID, b.ID) })
+	return all
 }
 
 // kill ends a connection, and tells whether there was one.

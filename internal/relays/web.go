@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/penstock-io/penstock/relay"
 )
 
 // The limits that an HTTP client can run into.
@@ -111,7 +109,7 @@ func (w *web) health(rw http.ResponseWriter, _ *http.Request) {
 func (w *web) connections(rw http.ResponseWriter, r *http.Request) {
 	all := w.set.connections()
 	if query := r.URL.Query(); query.Has("relay") {
-		some := []relay.Record{}
+		some := []connection{}
 		for _, c := range all {
 			if c.Relay == query.Get("relay") {
 				some = append(some, c)

@@ -3,45 +3,18 @@
 // Every string from the server is somebody else's (a publisher chooses its stream's name), so text goes in by
 // textContent and addresses by liveURL, nowhere else.
 
+import { KERNEL_PATHS, Meter, byId, bytes, cloneOf, exact, follow, most, place, rate, setText, span, times } from "/base.js";
+
 const MAX_PICTURES = 3; // a browser opens 6 connections to one HTTP/1.1 host; the event stream holds one for good
-const HISTORY = 60; // samples in a sparkline, one a second
 const FIRST_VIEWERS = 3; // viewers shown before the rest are folded away
 const FIRST_SLOW = 8; // and of those who are slow
 const SLOW = 1; // seconds out of step before anybody is called slow: what comes and goes within an event is no news
-const SILENCE = 10_000; // ms without an event before the connection counts as dead
-const KERNEL_PATHS = new Set(["splice", "tee+splice", "sendfile", "copy_file_range"]);
 const FORMATS = { "multipart/x-mixed-replace": "MJPEG", "video/mp2t": "MPEG-TS", "video/mp4": "MP4", "video/webm": "WebM" };
-
-const byId = (id) => document.getElementById(id);
-const cloneOf = (id) => byId(id).content.cloneNode(true);
-
-// setText leaves an unchanged node alone: a selection in it survives, and a screen reader is not told again.
-function setText(node, text, title) {
-  if (node.textContent !== text) node.textContent = text;
-  if (title !== undefined && node.title !== title) node.title = title;
-}
 
 // liveURL escapes also what encodeURIComponent leaves and a shell would not: the address is pasted into one.
 function liveURL(name) {
   const escape = (part) => encodeURIComponent(part).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
   return `/live/${name.split("/").map(escape).join("/")}`;
-}
-
-// ---- Numbers, for people -------------------------------------------------------------------------------------
-
-function scaled(n, step, units) {
-  let i = 0;
-  for (; n >= step - 0.5 && i < units.length - 1; i++) n /= step; // what would round up to the step is in the next unit
-  return `${n.toFixed(i === 0 || n >= 99.95 ? 0 : n >= 9.995 ? 1 : 2)} ${units[i]}`;
-}
-const bytes = (n) => scaled(n, 1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]);
-const rate = (n) => (n === null ? "–" : scaled(n, 1000, ["B/s", "kB/s", "MB/s", "GB/s"]));
-const exact = (n) => `${n.toLocaleString("en")} bytes`;
-
-function span(ms) {
-  const s = Math.max(0, Math.round(ms / 1000)); // the server's clock may be ahead of ours
-  const [d, h, m] = [s / 86400, (s / 3600) % 24, (s / 60) % 60].map(Math.floor);
-  return d ? `${d} d ${h} h` : h ? `${h} h ${m} min` : m ? `${m} min` : `${s} s`;
 }
 
 // recordingAlert says what is missing from a recording: a title and a text, both empty where nothing is.
@@ -69,52 +42,11 @@ const FATES = {
 };
 
 const isSlow = (edge) => edge.slow_seconds >= SLOW && edge.lag > 0;
-const times = (n) => (n === 1 ? "once" : n === 2 ? "twice" : `${n.toLocaleString("en")} times`);
-
 // lagOf says how far behind an edge is, and for how long.
 function lagOf(edge) {
   if (!isSlow(edge)) return "";
   const age = edge.behind_seconds >= 0.5 ? `, ${span(edge.behind_seconds * 1000)}` : "";
   return `${bytes(edge.lag)}${age} behind, for ${span(edge.slow_seconds * 1000)}`;
-}
-
-// most lists what is counted, most often first.
-function most(counts, say) {
-  return Object.entries(counts).sort((a, b) => b[1] - a[1]).map(([what, n]) => say(what, n)).join(", ");
-}
-
-// Meter turns a growing count into a rate and the last minute of it, drawn into a sparkline.
-class Meter {
-  constructor(parent) {
-    parent.append(cloneOf("spark"));
-    [this.area, this.line] = parent.querySelectorAll(".spark path");
-    this.history = [];
-    this.count = null;
-    this.at = 0;
-  }
-  add(count, now) {
-    const dt = (now - this.at) / 1000;
-    if (this.count !== null && dt < 0.3) return; // two events in one breath: their quotient is noise
-    // A count that fell is another count (the server restarted); after a gap the samples are no longer a second apart.
-    if (this.count === null || count < this.count || dt > 5) this.history = [];
-    else this.history = [...this.history, (count - this.count) / dt].slice(-HISTORY);
-    this.count = count;
-    this.at = now;
-    this.draw();
-  }
-  // now is the mean of three samples: the events' own jitter is not the stream's.
-  get now() {
-    const last = this.history.slice(-3);
-    return last.length ? last.reduce((a, b) => a + b) / last.length : null;
-  }
-  draw() {
-    const history = this.history.length > 1 ? this.history : [0, 0];
-    const peak = Math.max(...history, 1);
-    const x = HISTORY - history.length;
-    const line = `M${history.map((v, i) => `${x + i} ${(22.5 - (v / peak) * 20).toFixed(1)}`).join("L")}`;
-    this.line.setAttribute("d", line);
-    this.area.setAttribute("d", `${line}V24H${x}Z`);
-  }
 }
 
 // ---- Pictures: a few slots for many streams ------------------------------------------------------------------
@@ -346,13 +278,6 @@ class Card {
   }
 }
 
-// place makes nodes the children of parent, in order, touching only what is out of place: a moved <video> stops.
-function place(parent, nodes) {
-  const keep = new Set(nodes);
-  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
-  nodes.forEach((node, i) => parent.children[i] !== node && parent.insertBefore(node, parent.children[i] ?? null));
-}
-
 // ---- The page ------------------------------------------------------------------------------------------------
 
 function update(streams) {
@@ -386,70 +311,7 @@ function drawServer(server) {
   setText(byId("memory-limit"), server.memory_limit_bytes ? `of ${bytes(server.memory_limit_bytes)}` : "");
 }
 
-let events = null; // the EventSource, null while the page is hidden
-let heardAt = 0; // when it last said something
-let lost = false; // whether it broke since then
-
-function connect() {
-  events?.close();
-  heardAt = performance.now();
-  events = new EventSource("/api/v1/events");
-  events.addEventListener("error", () => setLink("reconnecting"));
-  events.addEventListener("streams", (event) => {
-    heardAt = performance.now();
-    // After a loss the pictures' connections are as dead, and an <img> does not say so: open them again.
-    if (lost) for (const card of cards.values()) card.release();
-    setLink("live");
-    update(JSON.parse(event.data) ?? []);
-  });
-  events.addEventListener("server", (event) => drawServer(JSON.parse(event.data)));
-}
-
-function setLink(state) {
-  lost = state === "reconnecting";
-  byId("link").dataset.state = document.body.dataset.link = state;
-  setText(byId("link"), state);
-}
-
-// An EventSource that met an HTTP error gives up for good, and one whose peer vanished never notices: both fall silent.
-setInterval(() => {
-  if (!events || performance.now() - heardAt < (events.readyState === EventSource.CLOSED ? 3000 : SILENCE)) return;
-  setLink("reconnecting");
-  connect();
-}, 1000);
-
-// A hidden page holds no connection: the six are shared by all tabs, and nobody is looking.
-function visibility() {
-  if (!document.hidden) return connect();
-  events?.close();
-  events = null;
+// The pictures' connections are lost with the events', and an <img> does not say so: they are opened again.
+follow({ streams: (streams) => update(streams ?? []), server: drawServer }, () => {
   for (const card of cards.values()) card.release();
-}
-document.addEventListener("visibilitychange", visibility);
-visibility();
-
-// ---- Copy buttons --------------------------------------------------------------------------------------------
-
-for (const code of document.querySelectorAll("[data-command]")) {
-  setText(code, code.dataset.command.replace("http://HOST", location.origin));
-}
-
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest(".copy");
-  if (!button) return;
-  const done = await copy(button.parentElement.querySelector("code"));
-  setText(button, done ? "Copied" : "Selected");
-  setText(byId("said"), done ? "Copied" : "Selected: copy it with the keyboard");
-  setTimeout(() => setText(button, "Copy"), 2000);
 });
-
-// copy falls back to the old command: the clipboard is withheld from a page that came over plain HTTP.
-async function copy(code) {
-  try {
-    await navigator.clipboard.writeText(code.textContent);
-    return true;
-  } catch {
-    getSelection().selectAllChildren(code);
-    return document.execCommand("copy");
-  }
-}

@@ -1,0 +1,229 @@
+package relays
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// echo is a server that says back what it hears. It returns its address.
+func echo(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
+}
+
+// free returns an address where nobody listens.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// config is that of relays to one target, by name and address.
+func config(t *testing.T, target string, relays ...string) Config {
+	t.Helper()
+	var text strings.Builder
+	fmt.Fprintf(&text, "access-log: none\ndrain: 0\ndefaults: {targets: %q}\nrelays:\n", target)
+	for i := 0; i < len(relays); i += 2 {
+		fmt.Fprintf(&text, "  - {name: %s, listen: \"tcp-listen://%s\"}\n", relays[i], relays[i+1])
+	}
+	c, err := Parse("x", []byte(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// newSet returns a Set, and applies to it what must be right.
+func newSet(t *testing.T) (s *Set, apply func(Config)) {
+	s = NewSet(quiet(), new(bytes.Buffer))
+	t.Cleanup(func() { s.Shutdown() })
+	return s, func(c Config) {
+		t.Helper()
+		if err := s.Apply(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// talk is a connection, and says whether it is answered.
+func talk(t *testing.T, to string) (answered func() bool) {
+	t.Helper()
+	c, err := net.Dial("tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return func() bool {
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := c.Write([]byte("x")); err != nil {
+			return false
+		}
+		_, err := io.ReadFull(c, make([]byte, 1))
+		return err == nil
+	}
+}
+
+func states(s *Set) (all string) {
+	for _, f := range s.facts() {
+		all += fmt.Sprintf("%s %s %d;", f.Name, f.State, f.Open)
+	}
+	return all
+}
+
+func TestARelayThatComesBackHasTheConnectionsItHad(t *testing.T) {
+	target, here, there := echo(t), free(t), free(t)
+	s, apply := newSet(t)
+	apply(config(t, target, "one", here))
+	answered := talk(t, here)
+	if !answered() {
+		t.Fatal("is not forwarded")
+	}
+	apply(config(t, target, "one", there))
+	if !answered() {
+		t.Error("the connection does not outlive its relay")
+	}
+	if got := states(s); got != "one leaving 1;one listening 0;" && got != "one listening 0;one leaving 1;" {
+		t.Errorf("stand as %s", got)
+	}
+	if c, err := net.Dial("tcp", here); err == nil {
+		c.Close()
+		t.Error("a relay that is gone accepts")
+	}
+	w := httptest.NewRecorder() // two series of one name and labels would be refused
+	s.web.handler.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Errorf("metrics: %d %s", w.Code, w.Body)
+	}
+
+	apply(config(t, target, "two", here))
+	if !answered() || !talk(t, here)() {
+		t.Error("a relay that came back does not forward")
+	}
+	if got := states(s); !strings.Contains(got, "two listening 2;") {
+		t.Errorf("stand as %s", got)
+	}
+}
+
+func TestWhatCannotBeOpenedChangesNothing(t *testing.T) {
+	target, here, there := echo(t), free(t), free(t)
+	s, apply := newSet(t)
+	apply(config(t, target, "one", here))
+	before := states(s)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c := config(t, target, "two", here, "three", there, "four", taken.Addr().String())
+	c.HTTP = taken.Addr().String()
+	c.Access.File = "/no/such/folder"
+	err = s.Apply(t.Context(), c)
+	if err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("says %v, want three lines", err)
+	}
+	if states(s) != before {
+		t.Errorf("stand as %s, and not as before: %s", states(s), before)
+	}
+	if s.lastChange().failed == nil {
+		t.Error("nobody is told that it was refused")
+	}
+	l, err := net.Listen("tcp", there) // it was opened, and closed again
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	apply(config(t, target, "one", here))
+	if s.lastChange().failed != nil {
+		t.Error("is told to be refused although it was not")
+	}
+}
+
+func TestARelayIsForgottenWithItsLastConnection(t *testing.T) {
+	target, here := echo(t), free(t)
+	s, apply := newSet(t)
+	apply(config(t, target, "one", here, "other", free(t)))
+	answered := talk(t, here)
+	if !answered() {
+		t.Fatal("is not forwarded")
+	}
+	apply(config(t, target, "other", free(t)))
+	s.mu.Lock()
+	for _, one := range s.running {
+		one.gone = one.gone.Add(-2 * forgetAfter) // as if it were long ago
+	}
+	s.mu.Unlock()
+	s.Tidy()
+	if !strings.Contains(states(s), "one leaving 1;") {
+		t.Errorf("stand as %s", states(s))
+	}
+	if !s.kill(s.connections()[0].ID) {
+		t.Fatal("no connection")
+	}
+	for late := time.Now().Add(10 * time.Second); len(s.connections()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("the connection is not over")
+		}
+	}
+	if answered() {
+		t.Error("an ended connection goes on")
+	}
+	s.Tidy()
+	if strings.Contains(states(s), "one") {
+		t.Errorf("stand as %s", states(s))
+	}
+}
+
+func TestAConnectionIsEndedByNobodyElsesPage(t *testing.T) {
+	target, here := echo(t), free(t)
+	s, apply := newSet(t)
+	apply(config(t, target, "one", here))
+	answered := talk(t, here)
+	if !answered() {
+		t.Fatal("is not forwarded")
+	}
+	kill := func(site string) int {
+		r := httptest.NewRequest("DELETE", fmt.Sprintf("/api/v1/connections/%d", s.connections()[0].ID), nil)
+		r.Header.Set("Sec-Fetch-Site", site)
+		w := httptest.NewRecorder()
+		s.web.handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	if code := kill("cross-site"); code != 403 || !answered() {
+		t.Errorf("another site's page gets %d", code)
+	}
+	if code := kill("same-origin"); code != 204 || answered() {
+		t.Errorf("our page gets %d", code)
+	}
+}
