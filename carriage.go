@@ -121,7 +121,11 @@ func (c *carriage) interrupt() {
 	}
 	for i := range c.outs {
 		if q := c.outs[i].queue; q != nil {
-			q.interrupt(c.t.cause())
+			if i > 0 && q.Linger > 0 && c.t.cause() == ErrPeerFailed {
+				q.tell(&q.halted, true) // what came before that it may still have
+			} else {
+				q.interrupt(c.t.cause())
+			}
 			continue
 		}
 		c.outs[i].edge.interrupt()
@@ -163,8 +167,14 @@ func (c *carriage) carry() error {
 	if err == nil && inStep { // it does not wait for others to have what is in their queues
 		err = c.t.closeSink()
 	}
+	if inStep {
+		c.t.tellMoved()
+	}
 	if err = c.endQueues(err); err == nil && !inStep {
 		err = c.t.closeSink()
+	}
+	if !inStep {
+		c.t.tellMoved()
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -89,6 +90,16 @@ func coupled(there, back *Transfer) (release func()) {
 	idle := there.idle
 	there.idle, back.idle = 0, 0
 	there.interruptible, back.interruptible = true, true
+	there.peer, back.peer = back, there
+	if f := there.moved; f != nil {
+		var one atomic.Int32
+		there.moved = func() {
+			if one.Add(1) == 2 {
+				f()
+			}
+		}
+		back.moved = there.moved
+	}
 	if f := there.progress; f != nil {
 		var one sync.Mutex
 		there.progress = func(r Report) {
@@ -141,7 +152,8 @@ func forwardOnly(o *options) {
 //
 //go:noinline
 func endOther(failed, other *Transfer, err error) {
-	if cause := failed.cause(); cause != nil {
+	if cause := failed.cause(); cause == ErrPeerFailed { // of whom it is: what is left for further outputs may still go
+	} else if cause != nil {
 		other.stop(cause)
 	} else if side, ok := SideOf(err); failed.carriage.sourceFailed || ok && side == SideSource {
 		other.stop(ErrPeerFailed)

@@ -17,6 +17,7 @@ type options struct {
 	idle           time.Duration
 	timeout        time.Duration
 	every          time.Duration
+	moved          func()
 	progress       func(Report)
 
 	pipeSize  int
@@ -39,6 +40,12 @@ func (o *options) refuse(format string, args ...any) {
 		o.bad = fmt.Errorf(format+": %w", append(args, syscall.EINVAL)...)
 	}
 }
+
+// WithMoved calls f once, when the transfer needs its source and its destination no more: all has been moved between
+// them that will be, and they may be closed. Further outputs may still have something in their queues, which the
+// transfer waits for. Of a CopyBoth it is when that is so in both directions. f is called from a goroutine of the
+// transfer, unless the options make no sense, or the context was done before it began.
+func WithMoved(f func()) Option { return func(o *options) { o.moved = f } }
 
 // WithLimit ends the transfer after n bytes. The source stands behind them.
 func WithLimit(n int64) Option {

@@ -26,6 +26,10 @@ type Queue struct {
 
 	// Refill is how far a queue that has been full must go down before it takes more; 0 is as soon as there is room.
 	Refill int64
+
+	// Linger is how long it may take, once no more comes, until the output has had everything; then it fails with
+	// ErrQueueLate. 0 is for ever.
+	Linger time.Duration
 }
 
 // FullQueue says what becomes of bytes for which a queue has no room.
@@ -41,6 +45,9 @@ const (
 // ErrQueueFull is what an output fails with that has fallen further behind than its queue has room for.
 var ErrQueueFull = errors.New("too slow: its queue is full")
 
+// ErrQueueLate is what an output fails with that has not had everything within its queue's Linger.
+var ErrQueueLate = errors.New("too slow: its queue is not empty in time")
+
 // WithQueue gives an output a queue: 0 is the destination, 1 the first of [WithTee]. The transfer ends when all queues
 // are empty. Writes to the output are a goroutine's of its own, which begins with the first byte: a writer that is an
 // output twice must bear that.
@@ -48,7 +55,7 @@ func WithQueue(output int, q Queue) Option {
 	return func(o *options) {
 		switch {
 		case output < 0, q.Size <= 0, q.Most < 0, output == 0 && q.Most > 0, q.Start < 0,
-			q.Refill < 0, q.Start > q.Size, q.Refill > q.Size, q.Full > QueueFails:
+			q.Refill < 0, q.Linger < 0, q.Start > q.Size, q.Refill > q.Size, q.Full > QueueFails:
 			o.refuse("output %d with a queue of %+v", output, q)
 		}
 		if o.queues == nil {

@@ -3,6 +3,7 @@ package penstock
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // The two ends of an output's queue: the carriage that puts chunks in, and the one that takes them out.
@@ -35,9 +36,18 @@ func (c *carriage) endQueues(err error) error {
 	if !c.queued() {
 		return err
 	}
+	if peer := c.t.peer; peer != nil && err != nil {
+		endOther(c.t, peer, err) // which has nothing to do with what is in queues
+	}
 	for i := range c.outs { // all at once: who waits for the first may want something of the last first
-		if q := c.outs[i].queue; q != nil {
-			q.tell(&q.ended, true)
+		q := c.outs[i].queue
+		if q == nil {
+			continue
+		}
+		q.tell(&q.ended, true)
+		if q.Linger > 0 {
+			timer := time.AfterFunc(q.Linger, func() { q.own.stop(ErrQueueLate) })
+			defer timer.Stop()
 		}
 	}
 	for i := range c.outs {
@@ -71,7 +81,8 @@ func (c *carriage) endQueues(err error) error {
 func (c *carriage) hadAll(q *queue, err error) bool {
 	cause := c.t.cause()
 	left, _ := q.held()
-	return cause != nil && errors.Is(err, cause) && left == 0 && inFlightOf(err) == nil
+	ended := cause != nil && errors.Is(err, cause) || errors.Is(err, ErrQueueLate)
+	return ended && left == 0 && inFlightOf(err) == nil
 }
 
 // enqueue puts a copy of b into an output's queue, or what is in the hand itself if no other output wants it.

@@ -26,6 +26,8 @@ type Transfer struct {
 	first         *Pipe // of a Resume: what was in flight
 	interruptible bool  // something may stop it before its end
 
+	peer *Transfer // the other direction of a CopyBoth; nil if there is none
+
 	stopped atomic.Pointer[error] // why it was interrupted
 	stuckAt atomic.Uint32         // the side that it waited for then; SidePipe for none
 
@@ -177,6 +179,12 @@ func (t *Transfer) closeSink() error {
 		return nil
 	}
 	return sinkError(0, err)
+}
+
+func (t *Transfer) tellMoved() {
+	if t.moved != nil {
+		t.moved()
+	}
 }
 
 // check refuses what cannot be done, before anything has moved.
