@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -30,17 +31,19 @@ type conn struct {
 	moving  bool // both is there
 	counted bool // it is over, and in the counters; guarded by the relay's lock
 	mirrors []*mirroring
+
+	parting  sync.Once
+	admitted bool // by the gate
 }
 
 // forward is a connection from its beginning to its end.
 func (r *Relay) forward(client net.Conn) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	defer r.gate.leave()
 	c := &conn{r: r, c: r.config.Load(), id: ids.Add(1), began: time.Now(), client: client, cancel: cancel}
 	c.from, c.to = addrOf(client.RemoteAddr()), addrOf(client.LocalAddr())
 	c.probe()
-	defer func() { c.client.Close() }()
+	defer c.part()
 	if !r.add(c) {
 		return
 	}
@@ -66,7 +69,7 @@ func (c *conn) run(ctx context.Context) (Termination, error) {
 	if err := c.r.gate.admit(&c.c.Config, c.from.Addr()); err != nil {
 		return Termination{byProxy, inHello}, err
 	}
-	defer c.r.gate.dismiss(c.from.Addr())
+	c.admitted = true
 	if c.c.Timeout > 0 {
 		stop := time.AfterFunc(c.c.Timeout, func() { c.cancel(errTooLong) })
 		defer stop.Stop()
@@ -74,10 +77,23 @@ func (c *conn) run(ctx context.Context) (Termination, error) {
 	if err := c.connect(ctx); err != nil {
 		return Termination{c.atFault(ctx, err, byServer), inConnect}, err
 	}
-	defer c.c.targets.leave(c.target)
-	defer c.server.Close()
 	c.ready = time.Since(c.began)
 	return c.move(ctx)
+}
+
+// part closes both sides, and gives up the connection's place, once. Mirrors may still be getting what they have not had.
+func (c *conn) part() {
+	c.parting.Do(func() {
+		c.client.Close()
+		if c.server != nil {
+			c.server.Close()
+			c.c.targets.leave(c.target)
+		}
+		if c.admitted {
+			c.r.gate.dismiss(c.from.Addr())
+		}
+		c.r.gate.leave()
+	})
 }
 
 // atFault says whose fault it is that something before the data has failed, if nothing else is known that of who.
@@ -147,14 +163,18 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 	c.both, c.moving = penstock.NewBoth(c.client.(readWriter), c.server.(readWriter), opts...), true
 	c.r.mu.Unlock()
 	forward, backward, err := c.both.Run(ctx)
-	c.endMirrors(forward, backward)
+	all := err
 	if len(failures(err)) == 0 { // of mirrors only
 		err = nil
 	}
+	var end Termination
 	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed, backward.Consumed) >= c.c.MaxBytes {
-		return Termination{byProxy, inData}, errMuch
+		end, err = Termination{byProxy, inData}, errMuch
+	} else {
+		end = ended(forward, backward, err, context.Cause(ctx))
 	}
-	return ended(forward, backward, err, context.Cause(ctx)), err
+	c.endMirrors(forward, backward, end, all)
+	return end, err
 }
 
 // readWriter is what a connection is to a copy.
@@ -181,5 +201,8 @@ func (c *conn) options() ([]penstock.Option, error) {
 	if c.c.ProxyOut > 0 {
 		opts = append(opts, penstock.WithHeader(appendProxyHeader(nil, c.c.ProxyOut, c.from, c.to)))
 	}
-	return append(opts, c.startMirrors()...), nil
+	if mirrors := c.startMirrors(); mirrors != nil {
+		opts = append(append(opts, mirrors...), penstock.WithMoved(c.part))
+	}
+	return opts, nil
 }

@@ -1,11 +1,13 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"time"
 
 	"github.com/penstock-io/penstock"
 )
@@ -38,18 +40,49 @@ type Mirror struct {
 
 	// Open opens what gets the copy of one connection, in each direction that is wanted by itself: it is closed when the
 	// connection is over and it has had everything. It is called beside the connection, which does not wait for it.
-	// What has a descriptor (*os.File, *net.TCPConn, *net.UnixConn) gets the bytes by splice.
+	// What has a descriptor (*os.File, *net.TCPConn, *net.UnixConn) gets the bytes by splice, and so does what a [Bared]
+	// has. Its error, and that of closing, is logged.
 	Open func(ctx context.Context, c Info, d Direction) (io.WriteCloser, error)
+
+	// Ended is called when a connection that was to be mirrored is over, before what was opened for it is closed; nil is
+	// nobody. It is called for those, too, for which nothing was opened.
+	Ended func(c Info, e Ending)
 
 	Direction  Direction // 0 is BothWays
 	Ratio      float64   // of the connections that are mirrored; 0 is all
 	MaxBytes   int64     // of each connection in each direction: the first ones; 0 is all
 	Queue      int64     // bytes that it may be behind, in each direction of each connection; 0 is DefaultMirrorQueue
 	Disconnect bool      // give up on a connection's copy when that is full, rather than leave out what there is no room for
+
+	// Linger is how long it may take, once the connection is over, to have what is in its queue; 0 is DefaultMirrorLinger.
+	// The connection itself is closed by then, and takes no place among those that there may be.
+	Linger time.Duration
 }
 
-// DefaultMirrorQueue is how far a mirror may be behind.
-const DefaultMirrorQueue = 1 << 20
+// Defaults of a Mirror.
+const (
+	DefaultMirrorQueue  = 1 << 20 // bytes
+	DefaultMirrorLinger = 5 * time.Second
+)
+
+// Bared is what Open may return in place of what gets the bytes: Bare is that. Close ends both, and may take its time.
+type Bared interface {
+	io.WriteCloser
+	Bare() io.WriteCloser
+}
+
+// Ending is how a mirrored connection has ended, and what the mirror has of it.
+type Ending struct {
+	Termination       Termination
+	Elapsed           time.Duration // since its beginning
+	Forward, Backward Share         // zero for a direction that the mirror was not to have
+}
+
+// Share is what a mirror has of one direction.
+type Share struct {
+	Had  int64 // bytes
+	Lost int64 // bytes that it should have had besides
+}
 
 func (m *Mirror) check() error {
 	switch {
@@ -59,8 +92,8 @@ func (m *Mirror) check() error {
 		return fmt.Errorf("direction %d: want Forward, Backward or both", m.Direction)
 	case m.Ratio < 0 || m.Ratio > 1:
 		return fmt.Errorf("ratio %v: want 0 to 1", m.Ratio)
-	case m.MaxBytes < 0 || m.Queue < 0:
-		return errors.New("a size is less than nothing")
+	case m.MaxBytes < 0 || m.Queue < 0 || m.Linger < 0:
+		return errors.New("a size or a time is less than nothing")
 	}
 	return nil
 }
@@ -71,6 +104,7 @@ type mirroring struct {
 	direction Direction
 	output    int // of the copy
 	late      *penstock.Late
+	opened    io.Closer // what Open has returned, if it is a Bared; once the copy is over
 }
 
 // startMirrors returns the options of the copy that feed the mirrors.
@@ -107,28 +141,80 @@ func (c *conn) startMirrors() (opts []penstock.Option) {
 // mirror returns the options for a mirror of one direction.
 func (c *conn) mirror(m *Mirror, d Direction, output int) []penstock.Option {
 	info := c.info()
-	late := penstock.NewLate(func(ctx context.Context) (io.WriteCloser, error) { return m.Open(ctx, info, d) })
-	c.mirrors = append(c.mirrors, &mirroring{m, d, output, late})
-	q := penstock.Queue{Size: m.Queue, Most: m.MaxBytes, Full: penstock.QueueSkips}
-	if q.Size == 0 {
-		q.Size = DefaultMirrorQueue
+	one := &mirroring{mirror: m, direction: d, output: output}
+	one.late = penstock.NewLate(func(ctx context.Context) (io.WriteCloser, error) {
+		w, err := m.Open(ctx, info, d)
+		if b, is := w.(Bared); is && err == nil {
+			one.opened, w = b, b.Bare()
+		}
+		return w, err
+	})
+	c.mirrors = append(c.mirrors, one)
+	q := penstock.Queue{
+		Size: cmp.Or(m.Queue, DefaultMirrorQueue), Most: m.MaxBytes, Full: penstock.QueueSkips,
+		Linger: cmp.Or(m.Linger, DefaultMirrorLinger),
 	}
 	if m.Disconnect {
 		q.Full = penstock.QueueFails
 	}
-	return []penstock.Option{penstock.WithTee(late), penstock.WithQueue(output, q)}
+	return []penstock.Option{penstock.WithTee(one.late), penstock.WithQueue(output, q)}
 }
 
-// endMirrors closes the mirrors, and says what they lack.
-func (c *conn) endMirrors(forward, backward penstock.Report) {
+// endMirrors tells the mirrors the end, says what they lack, and closes them beside the relay: that may take a
+// while.
+func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, failed error) {
+	elapsed := time.Since(c.began)
+	endings := make(map[*Mirror]*Ending)
 	for _, m := range c.mirrors {
-		delivered, lost := m.got(forward, backward, true)
-		err := m.late.Close()
-		if lost > 0 || err != nil {
-			c.r.log.Warn("mirror", "mirror", m.mirror.Name, "connection", c.id, "direction", m.direction.String(),
-				"bytes", delivered, "lost", lost, "error", err)
+		e := endings[m.mirror]
+		if e == nil {
+			e = &Ending{Termination: end, Elapsed: elapsed}
+			endings[m.mirror] = e
+		}
+		share := &e.Forward
+		if m.direction == Backward {
+			share = &e.Backward
+		}
+		share.Had, share.Lost = m.got(forward, backward, true)
+		if why := m.failure(failed); why != nil || share.Lost > 0 {
+			c.r.log.Warn("mirror", c.aboutMirror(m, "bytes", share.Had, "lost", share.Lost, "error", why)...)
 		}
 	}
+	for m, e := range endings {
+		if m.Ended != nil {
+			m.Ended(c.info(), *e)
+		}
+	}
+	for _, m := range c.mirrors {
+		c.r.closing.Go(func() {
+			if err := m.close(); err != nil {
+				c.r.log.Warn("mirror", c.aboutMirror(m, "error", err)...)
+			}
+		})
+	}
+}
+
+// aboutMirror says in a log which mirror of which connection it is.
+func (c *conn) aboutMirror(m *mirroring, what ...any) []any {
+	return append([]any{"mirror", m.mirror.Name, "connection", c.id, "direction", m.direction.String()}, what...)
+}
+
+func (m *mirroring) close() error {
+	if m.opened != nil {
+		return m.opened.Close()
+	}
+	return m.late.Close()
+}
+
+// failure returns what a mirror has failed with, if that is among a copy's errors.
+func (m *mirroring) failure(err error) error {
+	for _, f := range allFailures(err) {
+		var o *penstock.OutputError
+		if errors.As(f, &o) && o.Output == m.output && f.forward == (m.direction == Forward) {
+			return o.Err
+		}
+	}
+	return nil
 }
 
 // got tells how many bytes a mirror has had of a connection, and how many it will never have of those that it should. While

@@ -21,6 +21,7 @@ type Relay struct {
 	mu       sync.Mutex // guards what follows
 	conns    map[uint64]*conn
 	closed   bool
+	closing  sync.WaitGroup // mirrors of connections that are over
 	draining chan struct{} // closed when no more connections are to be accepted
 	idle     sync.Cond     // of mu: told when the last connection is over
 }
@@ -115,8 +116,8 @@ func (r *Relay) isDraining() bool {
 	}
 }
 
-// Shutdown accepts no more, and waits until the connections that are there are over. When ctx is done it ends those that
-// are left, and returns the context's cause.
+// Shutdown accepts no more, and waits until the connections that are there are over, and their mirrors closed. When ctx
+// is done it ends the connections that are left, waits for no mirrors, and returns the context's cause.
 func (r *Relay) Shutdown(ctx context.Context) error {
 	r.stopAccepting()
 	stop := context.AfterFunc(ctx, func() { r.endAll(errDrained) })
@@ -127,6 +128,15 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 	}
 	r.mu.Unlock()
 	r.config.Load().targets.stop()
+	closed := make(chan struct{})
+	go func() {
+		r.closing.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

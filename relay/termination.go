@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"io"
+	"slices"
 	"syscall"
 
 	"github.com/penstock-io/penstock"
@@ -90,8 +91,13 @@ type failure struct {
 	forward bool
 }
 
-// failures takes the error of a CopyBoth apart. Those of mirrors are none of the connection's.
-func failures(err error) (all []failure) {
+// failures returns what has failed in a CopyBoth. What mirrors fail with is not the connection's.
+func failures(err error) []failure {
+	return slices.DeleteFunc(allFailures(err), func(f failure) bool { return errors.As(f, new(*penstock.OutputError)) })
+}
+
+// allFailures takes the error of a CopyBoth apart.
+func allFailures(err error) (all []failure) {
 	parts := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		parts = joined.Unwrap()
@@ -102,9 +108,7 @@ func failures(err error) (all []failure) {
 			continue
 		}
 		for _, op := range penstock.Failures(d.Err) {
-			if !errors.As(op, new(*penstock.OutputError)) {
-				all = append(all, failure{op, d.Direction == "forward"})
-			}
+			all = append(all, failure{op, d.Direction == "forward"})
 		}
 	}
 	return all
