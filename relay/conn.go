@@ -155,7 +155,13 @@ func (c *conn) hello(ctx context.Context) error {
 
 // move copies both ways until both sides have said all.
 func (c *conn) move(ctx context.Context) (Termination, error) {
-	opts, err := c.options()
+	var over sync.Once
+	var cause error // as it was when nothing more was to be moved: what mirrors still get changes no ending
+	moved := func() {
+		over.Do(func() { cause = context.Cause(ctx) })
+		c.part()
+	}
+	opts, err := c.options(moved)
 	if err != nil {
 		return Termination{byInternal, inConnect}, err
 	}
@@ -163,6 +169,7 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 	c.both, c.moving = penstock.NewBoth(c.client.(readWriter), c.server.(readWriter), opts...), true
 	c.r.mu.Unlock()
 	forward, backward, err := c.both.Run(ctx)
+	moved()
 	all := err
 	if len(failures(err)) == 0 { // of mirrors only
 		err = nil
@@ -171,7 +178,7 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed, backward.Consumed) >= c.c.MaxBytes {
 		end, err = Termination{byProxy, inData}, errMuch
 	} else {
-		end = ended(forward, backward, err, context.Cause(ctx))
+		end = ended(forward, backward, err, cause)
 	}
 	c.endMirrors(forward, backward, end, all)
 	return end, err
@@ -183,8 +190,8 @@ type readWriter interface {
 	Write([]byte) (int, error)
 }
 
-// options are those of the copy.
-func (c *conn) options() ([]penstock.Option, error) {
+// options are those of the copy. moved is called when that needs the connection no more.
+func (c *conn) options(moved func()) ([]penstock.Option, error) {
 	var opts []penstock.Option
 	if c.c.IdleTimeout > 0 {
 		opts = append(opts, penstock.WithIdleTimeout(c.c.IdleTimeout))
@@ -202,7 +209,7 @@ func (c *conn) options() ([]penstock.Option, error) {
 		opts = append(opts, penstock.WithHeader(appendProxyHeader(nil, c.c.ProxyOut, c.from, c.to)))
 	}
 	if mirrors := c.startMirrors(); mirrors != nil {
-		opts = append(append(opts, mirrors...), penstock.WithMoved(c.part))
+		opts = append(append(opts, mirrors...), penstock.WithMoved(moved))
 	}
 	return opts, nil
 }
