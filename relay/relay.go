@@ -22,8 +22,8 @@ type Relay struct {
 	conns    map[uint64]*conn
 	closed   bool
 	closing  sync.WaitGroup // mirrors of connections that are over
-	draining chan struct{} // closed when no more connections are to be accepted
-	idle     sync.Cond     // of mu: told when the last connection is over
+	draining chan struct{}  // closed when no more connections are to be accepted
+	idle     sync.Cond      // of mu: told when the last connection is over
 }
 
 // ids numbers the connections of all relays of this process, so that a number alone says which one is meant.
