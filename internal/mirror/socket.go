@@ -1,0 +1,108 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/penstock-io/penstock/address"
+	"github.com/penstock-io/penstock/relay"
+)
+
+// How long a mirror may take to be connected to, unless its address says so, and to have what was sent to it, or, of a
+// command, to end, once the connection is over.
+const (
+	connectTimeout = 5 * time.Second
+	finishTimeout  = 10 * time.Second
+)
+
+// toAddress makes a mirror of what package address opens: one of each direction of each connection.
+func toAddress(m *relay.Mirror, text, others string) error {
+	scheme, rest, _ := strings.Cut(text, ":")
+	switch {
+	case others == "":
+	case scheme == "exec":
+		text = scheme + "?" + others + ":" + rest
+	default:
+		text += "?" + others
+	}
+	a, err := address.Parse(text)
+	if err == nil {
+		err = a.Check(address.Destination)
+	}
+	if err != nil {
+		var ae *address.Error
+		if errors.As(err, &ae) && ae.Part != "" {
+			return fmt.Errorf("%s: %w", ae.Part, ae.Err)
+		} else if ae != nil {
+			return ae.Err
+		}
+		return err
+	}
+	if a.Scheme != address.Exec {
+		a.Options.Timeout = cmp.Or(a.Options.Timeout, connectTimeout)
+	}
+	m.Open = func(ctx context.Context, c relay.Info, d relay.Direction) (io.WriteCloser, error) {
+		a := a
+		if a.Scheme == address.Exec {
+			a.Command = environment(c, d) + a.Command
+		}
+		end, err := a.Open(ctx, address.Destination, address.Config{})
+		if err != nil {
+			return nil, err
+		}
+		w := end.Writer.(io.WriteCloser) // a file or a connection
+		return &bared{w, receive(end)}, nil
+	}
+	return nil
+}
+
+// environment tells a command which connection it is about.
+func environment(c relay.Info, d relay.Direction) string {
+	var b strings.Builder
+	b.WriteString("export")
+	for _, v := range []struct{ name, value string }{
+		{"CONNECTION", fmt.Sprint(c.ID)}, {"DIRECTION", d.String()}, {"RELAY", c.Relay},
+		{"FROM", addressText(c)}, {"TARGET", c.Target},
+	} {
+		fmt.Fprintf(&b, " PENSTOCK_%s='%s'", v.name, strings.ReplaceAll(strings.ReplaceAll(v.value, "\x00", ""), "'", `'\''`))
+	}
+	return b.String() + "; "
+}
+
+func addressText(c relay.Info) string {
+	if !c.From.IsValid() {
+		return "unix"
+	}
+	return c.From.String()
+}
+
+// receive reads and drops what a peer answers: else it would not take any more one day. What it returns ends that, and
+// the end.
+func receive(end *address.End) (finish func() error) {
+	over := make(chan struct{})
+	conn, is := end.Writer.(net.Conn)
+	if is {
+		go func() {
+			defer close(over)
+			_, _ = io.Copy(io.Discard, conn) // its end, or its failure, is for who writes
+		}()
+	}
+	return func() error {
+		if is {
+			_ = conn.SetReadDeadline(time.Unix(1, 0)) // Finish reads on
+			<-over
+			_ = conn.SetReadDeadline(time.Time{})
+		}
+		ctx, cancel := context.WithTimeoutCause(context.Background(), finishTimeout, errUnfinished)
+		defer cancel()
+		return end.Finish(ctx)
+	}
+}
+
+var errUnfinished = fmt.Errorf("not within %v", finishTimeout)
