@@ -37,7 +37,11 @@ type Record struct {
 // String is a line for a log.
 func (r Record) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %v", r.ID, r.From)
+	from := "-" // of a Unix socket, who has no address
+	if r.From.IsValid() {
+		from = r.From.String()
+	}
+	fmt.Fprintf(&b, "%d %s", r.ID, from)
 	if r.Target != "" {
 		fmt.Fprintf(&b, " > %s", r.Target)
 	}

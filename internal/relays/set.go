@@ -268,9 +268,13 @@ func (s *Set) Shutdown() (cut int) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	s.mu.Lock()
+	again := s.draining
 	s.draining = true
 	drain := s.drain
 	s.mu.Unlock()
+	if again {
+		return 0
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	s.log.Info("shutting down", "drain", drain, "connections", len(s.connections()))
