@@ -64,8 +64,9 @@ out, counted and logged:
   capture:PATH            both directions in one file, with times: for penstock replay
   tcp://, unix:, tls://   somebody who only listens: answers are dropped
   exec:COMMAND, null:     a command's standard input; nobody
-Each may say ?direction=forward, backward or both; ?ratio=0.1, of the connections; ?max=1MiB, of each; ?queue=4MiB, that it
-may be behind; ?on-slow=skip or disconnect.
+Each may say ?direction=forward, which is the default of all but capture, backward or both; ?ratio=0.1, of the connections;
+?max=1MiB, of each direction of each; ?queue=4MiB, that it may be behind; ?on-slow=skip, or disconnect: then a connection's
+copy ends where it would have a gap. Those of exec stand before its colon.
 
 -c takes any number of relays from a file in YAML, whose keys are called as the flags are here; those that may be given more
 than once are lists. SIGHUP has it read again, as does a change of it: connections go on, also those of relays that are gone.

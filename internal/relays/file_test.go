@@ -34,7 +34,7 @@ func TestTheExampleSaysEverything(t *testing.T) {
 	if pg.IdleTimeout != time.Hour || redis.IdleTimeout != 0 || redis.ConnectTimeout != 5*time.Second {
 		t.Errorf("idle timeouts %v and %v, connect timeout %v", pg.IdleTimeout, redis.IdleTimeout, redis.ConnectTimeout)
 	}
-	if len(pg.Targets) != 2 || len(pg.Mirrors) != 1 || pg.Mirrors[0].Ratio != 0.1 || pg.AcceptRate != 500 || len(pg.Allow) != 3 {
+	if len(pg.Targets) != 2 || len(pg.Mirrors) != 2 || pg.Mirrors[0].Ratio != 0.1 || pg.AcceptRate != 500 || len(pg.Allow) != 3 {
 		t.Errorf("the first is %+v", pg)
 	}
 	if redis.Name != "redis" || c.Relays[1].Listen.Path != "/tmp/penstock-redis.sock" || c.HTTP != "127.0.0.1:8081" {

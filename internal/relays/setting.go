@@ -1,6 +1,7 @@
 package relays
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -75,8 +76,11 @@ var Settings = []Setting{
 		Usage: "what gets a copy of what goes through (repeatable)",
 		set: func(b *build, text string) error {
 			m, err := mirror.Parse(text)
+			if err != nil {
+				return cmp.Or(errors.Unwrap(err), err) // it begins with the text
+			}
 			b.Config.Mirrors = append(b.Config.Mirrors, m)
-			return err
+			return nil
 		},
 	},
 	{
