@@ -34,7 +34,7 @@ type relayFlags struct {
 }
 
 const relayStatus = `
-  0    It was ended by SIGTERM or Ctrl-C; what was open then has ended, or was ended by --drain. With --check: all is well.
+  0    It was ended by SIGTERM or Ctrl-C, and so is what was open then. With --check: all is well.
   1    It could not listen, or open what it needs.
   2    The command line, or the file, was wrong; nothing has been done.
   130  Ended at once by a second Ctrl-C (SIGINT); 143 by a second SIGTERM.`
@@ -44,40 +44,41 @@ func newRelay() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "relay {LISTEN TARGET... | -c FILE}",
 		Short: "Forward connections to targets, with a copy for whoever wants to look",
-		Long: `Forward connections to targets, with a copy for whoever wants to look. Where the kernel can, no byte passes through this
-process, and neither limits, timeouts nor mirrors change that.
+		Long: `Forward connections to targets, with a copy for whoever wants to look. Where the kernel can, no byte passes
+through this process, and neither limits, timeouts nor mirrors change that.
 
 LISTEN is where clients connect:
   tcp-listen://:PORT      ?reuseport, ?sndbuf=, ?rcvbuf=
   unix-listen:PATH        ?mode=0660
   tls-listen://:PORT      with TLS; ?cert=, ?key=, ?ca= (whose clients are let in), ?alpn=
 
-TARGET is whom they are forwarded to. Of several, each gets its turn; one that cannot be connected to is passed over until it
-can be again:
+TARGET is whom they are forwarded to. Of several, each gets its turn; one that cannot be connected to is passed over
+until it can be again:
   tcp://HOST:PORT, HOST:PORT, unix:PATH
   tls://HOST:PORT         with TLS; ?ca=, ?cert=, ?key=, ?insecure, ?servername=, ?alpn=
 
-A --mirror gets a copy of what goes through, byte for byte. It never holds up a connection: what it has no room for is left
-out, counted and logged:
-  file:PATH               a file for each connection: %c is its number, %d the direction, %t when it began, %n the relay's
-                          name, %a the client's address
+A --mirror gets a copy of what goes through, byte for byte. It never holds up a connection: what it has no room for is
+left out, counted and logged:
+  file:PATH               a file for each connection: %c is its number, %d the direction, %t when it began, %n the
+                          relay's name, %a the client's address
   capture:PATH            both directions in one file, with times: for penstock replay
   tcp://, unix:, tls://   somebody who only listens: answers are dropped
   exec:COMMAND, null:     a command's standard input; nobody
-Each may say ?direction=forward, which is the default of all but capture, backward or both; ?ratio=0.1, of the connections;
-?max=1MiB, of each direction of each; ?queue=4MiB, that it may be behind; ?on-slow=skip, or disconnect: then a connection's
-copy ends where it would have a gap. Those of exec stand before its colon.
+Each may say ?direction=forward, which is the default of all but capture, backward or both; ?ratio=0.1, of the
+connections; ?max=1MiB, of each direction of each; ?queue=4MiB, that it may be behind; ?on-slow=skip, or disconnect:
+then a connection's copy ends where it would have a gap. Those of exec stand before its colon.
 
--c takes any number of relays from a file in YAML, whose keys are called as the flags are here; those that may be given more
-than once are lists. SIGHUP has it read again, as does a change of it: connections go on, also those of relays that are gone.
-What is wrong with it is said, with the line, and changes nothing. Both begin a new --access-log, and read certificates again.
+-c takes any number of relays from a file in YAML, whose keys are called as the flags are here, but for lists: targets,
+mirrors; docs/relay.example.yaml has them all. SIGHUP has it read again, as does a change of it. Connections go on, also
+those of relays that are gone; what is wrong with it is said, with its place, and changes nothing. Certificates are read
+again, and a new --access-log is begun.
 
-For each connection that is over there is a line in the --access-log. Of the two letters in it the first says who ended it
-(- nobody, C client, S server, P a limit, R no resources, K killed, D drained, c or s timed out), the second when (R before
-anything was forwarded, C while connecting, D while bytes moved, - at the end).
+For each connection that is over there is a line in the --access-log. Of the two letters in it the first says who
+ended it (- nobody, C client, S server, P a limit, R no resources, K killed, D drained, c or s timed out), the second
+when (R before anything was forwarded, C while connecting, D while bytes moved, - at the end).
 
 SIGTERM and Ctrl-C accept no more, wait for connections for as long as --drain, and end those that are left.`,
-		Example: `  penstock relay tcp-listen://:5432 tcp://db:5432 --mirror 'file:/var/log/pg/%c.bin' --mirror tcp://shadow:5432
+		Example: `  penstock relay tcp-listen://:5432 tcp://db:5432 --mirror 'file:/var/log/%c.bin' --mirror tcp://shadow:5432
   penstock relay tls-listen://:443?cert=site.pem unix:/run/app.sock --max-per-source 50 --http 127.0.0.1:8081
   penstock relay -c relay.yaml --check && penstock relay -c relay.yaml`,
 		Annotations: map[string]string{manual.ExitStatus: relayStatus},
@@ -94,11 +95,13 @@ SIGTERM and Ctrl-C accept no more, wait for connections for as long as --drain, 
 	for i := range relays.Settings {
 		f.define(cmd, &relays.Settings[i])
 	}
-	flags.StringVar(&f.access, "access-log", "-", "write a line for each connection that is over to `FILE`; - is stdout, none is nowhere")
+	flags.StringVar(&f.access, "access-log", "-",
+		"write a line for each connection that is over to `FILE`; - is stdout, none is nowhere")
 	flags.StringVar(&f.accessFormat, "access-format", "text", "of that: `text` or json")
-	flags.StringVar(&f.http, "http", "", "tell of relays by HTTP at `HOST:PORT`: a page, /metrics, /api/v1/relays, /api/v1/connections,\n"+
-		"/healthz. Whoever gets there can end connections")
-	flags.StringVar(&f.drain, "drain", relays.DefaultDrain.String(), "how long a shutdown waits for connections to end by themselves")
+	flags.StringVar(&f.http, "http", "", "tell of relays by HTTP at `HOST:PORT`: a page, /metrics, /api/v1/relays,\n"+
+		"/api/v1/connections, /healthz. Whoever gets there can end connections")
+	flags.StringVar(&f.drain, "drain", relays.DefaultDrain.String(),
+		"how long a shutdown waits for connections to end by themselves")
 	flags.StringVar(&f.logFormat, "log-format", "text", "`text` or json")
 	flags.StringVar(&f.logLevel, "log-level", "info", "`LEVEL`: debug, info, warn or error")
 	complete(cmd, "access-format", "text", "json")

@@ -1,5 +1,5 @@
-// Package page is what the pages that the program serves have in common: their style, their icon, what draws numbers and
-// keeps up with the server's events, and how all of that is served.
+// Package page is what the pages that the program serves have in common: their style, their icon, what draws numbers
+// and keeps up with the server's events, and how all of that is served.
 package page
 
 import (

@@ -16,7 +16,8 @@ import (
 )
 
 func record(id uint64) relay.Record {
-	return relay.Record{Info: relay.Info{ID: id, Relay: "db", Target: "there:1"}, Forward: 3, End: "--", Error: "one\nmore"}
+	i := relay.Info{ID: id, Relay: "db", Target: "there:1"}
+	return relay.Record{Info: i, Forward: 3, End: "--", Error: "one\nmore"}
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

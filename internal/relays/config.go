@@ -44,8 +44,8 @@ type Relay struct {
 // place is where a relay listens: what a listener is known by when the rest of what is said of it changes.
 func (r *Relay) place() string { return cmp.Or(r.Listen.HostPort, r.Listen.Path) }
 
-// FromFlags makes the Relay of a command line: of its two kinds of arguments, and what was said by flags, by their names.
-// Its error is of everything that is wrong.
+// FromFlags makes the Relay of a command line: of its two kinds of arguments, and of what was said by flags, by their
+// names. Its error is of everything that is wrong.
 func FromFlags(listen string, targets []string, flags map[string][]string) (Relay, error) {
 	values := map[string][]Value{keyListen: {{name: "LISTEN", text: listen}}}
 	for _, t := range targets {
@@ -152,7 +152,8 @@ func parseListen(text string) (address.Address, *tls.Config, error) {
 	}
 	if !a.Listens() {
 		return a, nil, &address.Error{
-			Address: text, Part: "scheme " + strconv.Quote(string(a.Scheme)), Err: errors.New("want tcp-listen, unix-listen or tls-listen"),
+			Address: text, Part: "scheme " + strconv.Quote(string(a.Scheme)),
+			Err: errors.New("want tcp-listen, unix-listen or tls-listen"),
 		}
 	}
 	if err := a.Check(address.Both); err != nil {
@@ -160,7 +161,8 @@ func parseListen(text string) (address.Address, *tls.Config, error) {
 	}
 	o := &a.Options
 	kept := address.Options{
-		Cert: o.Cert, Key: o.Key, CA: o.CA, ALPN: o.ALPN, Mode: o.Mode, ReusePort: o.ReusePort, SendBuf: o.SendBuf, RecvBuf: o.RecvBuf,
+		Cert: o.Cert, Key: o.Key, CA: o.CA, ALPN: o.ALPN,
+		Mode: o.Mode, ReusePort: o.ReusePort, SendBuf: o.SendBuf, RecvBuf: o.RecvBuf,
 	}
 	if err := noMoreThan(a, kept, "alpn, ca, cert, key, mode, rcvbuf, reuseport, sndbuf"); err != nil {
 		return a, nil, err
@@ -192,7 +194,9 @@ func parseTarget(text string) (relay.Target, error) {
 		return t, err
 	}
 	o := &a.Options
-	kept := address.Options{Cert: o.Cert, Key: o.Key, CA: o.CA, Insecure: o.Insecure, ServerName: o.ServerName, ALPN: o.ALPN}
+	kept := address.Options{
+		Cert: o.Cert, Key: o.Key, CA: o.CA, Insecure: o.Insecure, ServerName: o.ServerName, ALPN: o.ALPN,
+	}
 	if err := noMoreThan(a, kept, "alpn, ca, cert, insecure, key, servername"); err != nil {
 		return t, err
 	}

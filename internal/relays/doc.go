@@ -1,5 +1,5 @@
-// Package relays is a process's relays: what is to be said of them, by flags or in a file, the listeners, a change while
-// they run, and what is told of them by HTTP.
+// Package relays is a process's relays: what is to be said of them, by flags or in a file, their listeners, a change
+// while they run, and what is told of them by HTTP.
 //
 //	flags, relay.yaml ──▶ Config ──▶ Set.Apply ──▶ a listener and a relay.Relay each
 //	                                    │

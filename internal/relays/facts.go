@@ -36,8 +36,8 @@ func (one *running) key() string {
 
 func (one *running) facts() facts {
 	f := facts{
-		Key: one.key(), Name: one.spec.Config.Name, Listen: one.spec.Listen.String(), Address: one.addr.String(), State: listening,
-		Limit: one.spec.Config.MaxConns, Stats: one.relay.Stats(),
+		Key: one.key(), Name: one.spec.Config.Name, Listen: one.spec.Listen.String(), Address: one.addr.String(),
+		State: listening, Limit: one.spec.Config.MaxConns, Stats: one.relay.Stats(),
 	}
 	switch {
 	case !one.gone.IsZero():

@@ -15,8 +15,8 @@ import (
 	"github.com/penstock-io/penstock/address"
 )
 
-// ReadFile reads the Config that a YAML file holds. Its error has a line for each thing that is wrong, all of them, with
-// the line and the column where it stands.
+// ReadFile reads the Config that a YAML file holds. Its error has a line for each thing that is wrong, with the place
+// where that stands.
 func ReadFile(path string) (Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -34,7 +34,8 @@ func TestTheExampleSaysEverything(t *testing.T) {
 	if pg.IdleTimeout != time.Hour || redis.IdleTimeout != 0 || redis.ConnectTimeout != 5*time.Second {
 		t.Errorf("idle timeouts %v and %v, connect timeout %v", pg.IdleTimeout, redis.IdleTimeout, redis.ConnectTimeout)
 	}
-	if len(pg.Targets) != 2 || len(pg.Mirrors) != 2 || pg.Mirrors[0].Ratio != 0.1 || pg.AcceptRate != 500 || len(pg.Allow) != 3 {
+	if len(pg.Targets) != 2 || len(pg.Mirrors) != 2 || pg.Mirrors[0].Ratio != 0.1 ||
+		pg.AcceptRate != 500 || len(pg.Allow) != 3 {
 		t.Errorf("the first is %+v", pg)
 	}
 	if redis.Name != "redis" || c.Relays[1].Listen.Path != "/tmp/penstock-redis.sock" || c.HTTP != "127.0.0.1:8081" {
@@ -64,8 +65,8 @@ relays:
 	if len(first.Targets) != 2 || len(first.Deny) != 1 || first.KeepAlive >= 0 || len(first.Mirrors) != 1 {
 		t.Errorf("the first is %+v", first)
 	}
-	if len(second.Targets) != 1 || second.Targets[0].Address != "c:3" || second.Deny != nil || second.KeepAlive != time.Minute ||
-		second.Mirrors != nil {
+	if len(second.Targets) != 1 || second.Targets[0].Address != "c:3" || second.Deny != nil ||
+		second.KeepAlive != time.Minute || second.Mirrors != nil {
 		t.Errorf("the second is %+v", second)
 	}
 	if first.Name != ":1" || second.Name != ":2" {
@@ -74,17 +75,22 @@ relays:
 }
 
 func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
+	ofFile := "want one of " + strings.Join(keysOfFile, ", ")
+	ofRelay := strings.Join(relayKeys(), ", ")
+	const relays = "relays:\n- {listen: tcp-listen://:1, targets: "
 	for text, want := range map[string]string{
-		"relays: 1":  "x:1:9: relays: want a list of them",
-		"relays: []": "x:1:9: relays: want a list of them",
-		"[]":         "x:1:1: want keys with values: http, access-log, access-format, drain, defaults, relays\nx:1:1: relays: is needed",
-		"relays: [{listen: tcp-listen://:1, targets: []}]":                                                             `x:1:19: listen "tcp-listen://:1": no targets`,
-		"relays: [{listen: tcp-listen://:1, targets: a:1, name: n},\n {listen: unix-listen:s, targets: a:1, name: n}]": `x:2:11: listen "unix-listen:s": another relay is called n`,
-		"a: &a [*a]\nrelays: *a": "x:1:1: a: no such key here: want one of http, access-log, access-format, drain, defaults, relays\n" +
-			"x:1:8: want keys with values: " + strings.Join(relayKeys(), ", "),
-		"relays: [{<<: {}, listen: tcp-listen://:1, targets: a:1}]":   "x:1:11: <<: no such key here: want one of " + strings.Join(relayKeys(), ", "),
-		"drain: ~\nrelays: [{listen: tcp-listen://:1, targets: a:1}]": "x:1:8: drain: has no value",
-		"drain: 'x": "x:1:10: found unexpected end of stream",
+		"relays: 1":     "x:1:9: relays: want a list of them",
+		"relays: []":    "x:1:9: relays: want a list of them",
+		relays + "[]}":  `x:2:12: listen "tcp-listen://:1": no targets`,
+		"drain: 'x":     "x:1:10: found unexpected end of stream",
+		"drain: ~":      "x:1:1: relays: is needed\nx:1:8: drain: has no value",
+		"[]":            "x:1:1: want keys with values: " + strings.Join(keysOfFile, ", ") + "\nx:1:1: relays: is needed",
+		"a: &a [*a]":    "x:1:1: a: no such key here: " + ofFile + "\nx:1:1: relays: is needed",
+		"relays: [[a]]": "x:1:10: want keys with values: " + ofRelay,
+
+		relays + "a:1, <<: {}}": "x:2:43: <<: no such key here: want one of " + ofRelay,
+		relays + "a:1, name: n}\n- {listen: unix-listen:s, targets: a:1, name: n}": `x:3:12: listen "unix-listen:s": ` +
+			"another relay is called n",
 	} {
 		_, err := Parse("x", []byte(text))
 		if err == nil || err.Error() != want {
@@ -128,11 +134,13 @@ func TestValuesAreReadAsPeopleWriteThem(t *testing.T) {
 			t.Errorf("%q is %v", text, f)
 		}
 	}
-	if p, err := parsePrefixes("10.0.0.0/8, ::1,192.0.2.7"); err != nil || len(p) != 3 || p[1].Bits() != 128 || p[2].Bits() != 32 {
+	p, err := parsePrefixes("10.0.0.0/8, ::1,192.0.2.7")
+	if err != nil || len(p) != 3 || p[1].Bits() != 128 || p[2].Bits() != 32 {
 		t.Errorf("%v, %v", p, err)
 	}
-	if r, err := FromFlags("tcp-listen://:1", []string{"a:1"}, map[string][]string{"balance": {"least-connections"}}); err != nil ||
-		r.Config.Balance != relay.LeastConnections {
+	flags := map[string][]string{"balance": {"round-robin", "least-connections"}}
+	r, err := FromFlags("tcp-listen://:1", []string{"a:1"}, flags)
+	if err != nil || r.Config.Balance != relay.LeastConnections {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

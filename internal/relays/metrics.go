@@ -19,13 +19,18 @@ func metrics(s *Set) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
 
-// collector reads the relays when it is asked, so that nothing is counted twice. No series is of one connection or client.
+// collector reads the relays when it is asked, so that nothing is counted twice. No series is of one connection, or of
+// one client.
 type collector struct{ s *Set }
 
 // ofRelay describes a series of a relay's: no two listen at one address, although one that leaves may have the name of
 // another.
 func ofRelay(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("penstock_relay_"+name, help, append([]string{"relay", "listen"}, labels...), nil)
+}
+
+func ofAll(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("penstock_"+name, help, nil, nil)
 }
 
 // The names are those that HAProxy gives the same things, where it has them, with the relay as label.
@@ -35,23 +40,22 @@ var (
 	descLimit       = ofRelay("limit_connections", "Connections that there may be; 0 is no limit.")
 	descAccepted    = ofRelay("connections_total", "Connections accepted.")
 	descRefused     = ofRelay("connections_refused_total", "Connections refused by a list or a limit.")
-	descEnds        = ofRelay("connections_ended_total", "Connections that are over, by how they ended: - is well.", "termination")
+	descEnds        = ofRelay("connections_ended_total", "Connections that are over, by how they ended.", "termination")
 	descIn          = ofRelay("bytes_in_total", "Bytes from clients that targets took.")
 	descOut         = ofRelay("bytes_out_total", "Bytes from targets that clients took.")
 	descSpliced     = ofRelay("spliced_bytes_total", "Bytes that did not enter the process.")
 	descMirrored    = ofRelay("mirror_bytes_total", "Bytes that mirrors took.")
-	descLost        = ofRelay("mirror_lost_bytes_total", "Bytes that mirrors should have had, and have not.")
+	descLost        = ofRelay("mirror_lost_bytes_total", "Bytes that mirrors should have had, and lack.")
 	descRetries     = ofRelay("retries_total", "Attempts to connect to a target that failed.")
 	descScarce      = ofRelay("accept_failures_total", "Times that nothing could be accepted for want of descriptors.")
 	descTargetUp    = ofRelay("target_up", "1 while the target is up.", "target")
 	descTargetOpen  = ofRelay("target_current_connections", "Connections to the target.", "target")
 	descTargetTotal = ofRelay("target_connection_attempts_total", "Connections to the target, and attempts.", "target")
-	descTargetFail  = ofRelay("target_connection_errors_total", "Connections and checks of the target that failed.", "target")
+	descTargetFail  = ofRelay("target_connection_errors_total", "Connections and checks that failed.", "target")
 
-	descAccessLost = prometheus.NewDesc("penstock_access_log_lost_lines_total", "Lines that the access log lacks.", nil, nil)
-	descReload     = prometheus.NewDesc("penstock_config_last_reload_successful", "0 if the last configuration was refused.", nil, nil)
-	descReloaded   = prometheus.NewDesc("penstock_config_last_reload_success_timestamp_seconds",
-		"When a configuration was taken last.", nil, nil)
+	descAccessLost = ofAll("access_log_lost_lines_total", "Lines that the access log lacks.")
+	descReload     = ofAll("config_last_reload_successful", "0 if the last configuration was refused.")
+	descReloaded   = ofAll("config_last_reload_success_timestamp_seconds", "When a configuration was taken last.")
 )
 
 // Describe describes nothing: which series there are depends on the relays.

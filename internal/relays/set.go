@@ -14,8 +14,8 @@ import (
 	"github.com/penstock-io/penstock/relay"
 )
 
-// Set is the relays of a process while they run. Make one with NewSet, give it a Config by Apply, and end it by Shutdown.
-// All methods may be called from any goroutine.
+// Set is the relays of a process while they run. Make one with NewSet, give it a Config by Apply, and end it by
+// Shutdown. All methods may be called from any goroutine.
 type Set struct {
 	log    *slog.Logger
 	access *accessLog
@@ -53,8 +53,8 @@ func NewSet(log *slog.Logger, output Output) *Set {
 	return s
 }
 
-// Apply makes the relays those of the Config, or changes nothing and returns why. Connections go on: those of a relay that
-// listens where it did, whatever else is said of it now, and those of one that is to be no more, until they are over.
+// Apply makes the relays those of the Config, or changes nothing and returns why. Connections go on: those of a relay
+// that listens where it did, whatever else is said of it now, and those of one that is to be no more, to their end.
 func (s *Set) Apply(ctx context.Context, c Config) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -262,8 +262,8 @@ func (s *Set) isDraining() bool {
 	return s.draining
 }
 
-// Shutdown accepts no more, and waits until the connections are over, for the Config's Drain at most: those that are left
-// it ends. Then it ends the rest: what HTTP tells, and the access log. It returns how many connections it has ended.
+// Shutdown accepts no more, and waits until the connections are over, for the Config's Drain at most: those that are
+// left it ends. Then it ends the rest: what HTTP tells, and the access log. It returns how many connections it has cut.
 func (s *Set) Shutdown() (cut int) {
 	s.changing.Lock()
 	defer s.changing.Unlock()

@@ -84,7 +84,8 @@ var Settings = []Setting{
 		},
 	},
 	{
-		Name: "mirror-ratio", Kind: "PART", Usage: "of the connections that are mirrored, such as 0.1; of mirrors that do not say ?ratio",
+		Name: "mirror-ratio", Kind: "PART",
+		Usage: "of the connections that are mirrored, such as 0.1; of mirrors that do not say ?ratio",
 		set: func(b *build, text string) (err error) {
 			b.ratio, err = parseRatio(text)
 			return err
@@ -120,7 +121,8 @@ var Settings = []Setting{
 	toggle("proxy-in", "clients begin with a PROXY header, v1 or v2, and who does not is refused",
 		func(c *relay.Config) *bool { return &c.ProxyIn }),
 	{
-		Name: "proxy-out", Kind: "VERSION", Usage: "send a PROXY header to targets: `v1` or v2", Words: []string{"v1", "v2", "none"},
+		Name: "proxy-out", Kind: "VERSION", Usage: "send a PROXY header to targets: `v1` or v2",
+		Words: []string{"v1", "v2", "none"},
 		set: func(b *build, text string) (err error) {
 			b.Config.ProxyOut, err = oneOf(text, map[string]int{"v1": 1, "1": 1, "v2": 2, "2": 2, "none": 0}, "v1, v2 or none")
 			return err
@@ -167,7 +169,9 @@ var Settings = []Setting{
 		func(c *relay.Config) *bool { return &c.NoSplice }),
 }
 
-func period(name, usage string, parse func(string) (time.Duration, error), of func(*relay.Config) *time.Duration) Setting {
+func period(
+	name, usage string, parse func(string) (time.Duration, error), of func(*relay.Config) *time.Duration,
+) Setting {
 	return Setting{Name: name, Kind: "DURATION", Usage: usage, set: func(b *build, text string) (err error) {
 		*of(&b.Config), err = parse(text)
 		return err

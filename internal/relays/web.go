@@ -89,8 +89,8 @@ func (w *web) routes() http.Handler {
 	return mux
 }
 
-// health is 503 while the relays are being shut down, so that a balancer in front sends nobody any more, and when one of
-// them accepts nothing although it should.
+// health is 503 while the relays are being shut down, so that a balancer in front sends nobody any more, and when one
+// of them accepts nothing although it should.
 func (w *web) health(rw http.ResponseWriter, _ *http.Request) {
 	if w.set.isDraining() {
 		http.Error(rw, "shutting down", http.StatusServiceUnavailable)
