@@ -26,6 +26,9 @@ func NewLate(f func(context.Context) (io.WriteCloser, error)) *Late { return &La
 func (l *Late) open(ctx context.Context) (io.WriteCloser, error) {
 	l.once.Do(func() {
 		w, err := l.opener(ctx)
+		if err != nil {
+			w = nil // also if it is a pointer that is nil
+		}
 		if w == nil && err == nil {
 			err = errors.New("nothing was opened")
 		}

@@ -32,7 +32,11 @@ func toFile(m *relay.Mirror, text, others string) error {
 		return errors.New("both directions in one file, and nobody could tell them apart: want %d in its name, or capture:")
 	}
 	m.Open = func(_ context.Context, c relay.Info, d relay.Direction) (io.WriteCloser, error) {
-		return create(n.of(c, d))
+		f, err := create(n.of(c, d))
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
 	}
 	return nil
 }

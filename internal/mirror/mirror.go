@@ -12,7 +12,7 @@
 //	direction=forward|backward|both  forward; of a capture both. Other than a capture, each direction has its own
 //	ratio=0.1                        of the connections; all
 //	max=1MiB                         of each direction of each connection; all
-//	queue=4MiB                       how far each may be behind; 1 MiB
+//	queue=4MiB                       how far each may be behind; 1 MiB, of a capture 8 MiB
 //	on-slow=skip|disconnect          when that is full, leave out what there is no room for, or give up on the connection's
 //	                                 copy: what a capture does, in which nobody would find the gap
 //
@@ -50,6 +50,9 @@ var kinds = map[string]func(m *relay.Mirror, rest, options string) error{
 	"file": toFile, "capture": toCapture, "null": toNull, "exec": toAddress, "tcp": toAddress, "unix": toAddress, "tls": toAddress,
 }
 
+// captureQueue is what a capture may be behind: since it gives up for good, it has more than others.
+const captureQueue = 8 << 20
+
 const want = "want file:, capture:, tcp://, unix:, tls://, exec: or null:"
 
 func parse(text string) (m relay.Mirror, err error) {
@@ -66,7 +69,7 @@ func parse(text string) (m relay.Mirror, err error) {
 	}
 	m.Direction = relay.Forward
 	if scheme == "capture" {
-		m.Direction, m.Disconnect = relay.BothWays, true
+		m.Direction, m.Disconnect, m.Queue = relay.BothWays, true, captureQueue
 	}
 	others, err := takeOptions(&m, options)
 	if err != nil {
