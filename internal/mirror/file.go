@@ -29,7 +29,7 @@ func toFile(m *relay.Mirror, text, others string) error {
 		return err
 	}
 	if m.Direction == relay.BothWays && !n.has('d') {
-		return errors.New("both directions in one file, and nobody could tell them apart: want %d in its name, or capture:")
+		return errors.New("both directions in one file, and nobody could tell them apart: want %d in its name, or a capture")
 	}
 	m.Open = func(_ context.Context, c relay.Info, d relay.Direction) (io.WriteCloser, error) {
 		f, err := create(n.of(c, d))
@@ -74,7 +74,7 @@ func create(path string) (*os.File, error) {
 // toNull makes a mirror that nobody reads: all of them share one descriptor.
 func toNull(m *relay.Mirror, text, others string) error {
 	if text != "null:" {
-		return errors.New("want nothing behind null:")
+		return errors.New("null: has nothing behind it")
 	}
 	open := sync.OnceValues(func() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_WRONLY, 0) })
 	m.Open = func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error) {

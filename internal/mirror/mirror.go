@@ -53,7 +53,7 @@ var kinds = map[string]func(m *relay.Mirror, rest, options string) error{
 // captureQueue is what a capture may be behind: since it gives up for good, it has more than others.
 const captureQueue = 8 << 20
 
-const want = "want file:, capture:, tcp://, unix:, tls://, exec: or null:"
+const want = "want file:, capture:, tcp://, unix:, tls://, null: or exec:COMMAND"
 
 func parse(text string) (m relay.Mirror, err error) {
 	head, rest, colon := strings.Cut(text, ":")

@@ -62,7 +62,7 @@ func TestAMirrorThatMakesNoSenseIsRefused(t *testing.T) {
 		"tcp://h":                        "missing port",
 		"tcp://h:1?append":               "want one of",
 		"tcp?queue=1k://h:1":             "options stand behind",
-		"null:x":                         "nothing behind",
+		"null:x":                         "nothing behind it",
 		"null:?retry=1s":                 "want direction",
 		"exec:":                          "want a command",
 		"unix:" + strings.Repeat("x", 0): "want a place",

@@ -218,6 +218,9 @@ func TestMirrorsHaveEveryByte(t *testing.T) {
 			if rec.End != "--" || rec.Error != "" || rec.Lost != 0 || rec.Mirrored != int64(10*n) {
 				t.Errorf("%+v", rec)
 			}
+			if st := r.Stats(); !noSplice && n > 1<<20 && (rec.Path != "tee+splice" || st.Spliced < int64(n)) {
+				t.Errorf("by %s, %d bytes spliced", rec.Path, st.Spliced)
+			}
 			if s := r.log.String(); s != "" {
 				t.Error(s)
 			}
