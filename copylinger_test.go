@@ -36,8 +36,8 @@ func TestAQueueIsWaitedForAsLongAsItMayLinger(t *testing.T) {
 	}
 }
 
-// TestTheEndsAreFreeWhenAllHasMoved although a further output has not had everything; of a CopyBoth when that is so both
-// ways, and a peer that fails is told of at once.
+// TestTheEndsAreFreeWhenAllHasMoved although a further output has not had everything; of a CopyBoth when that is so
+// both ways, and a peer that fails is told of at once.
 func TestTheEndsAreFreeWhenAllHasMoved(t *testing.T) {
 	for _, reset := range []bool{false, true} {
 		a, client := socket(t, "tcp")

@@ -52,7 +52,7 @@ type Mirror struct {
 	Ratio      float64   // of the connections that are mirrored; 0 is all
 	MaxBytes   int64     // of each connection in each direction: the first ones; 0 is all
 	Queue      int64     // bytes that it may be behind, in each direction of each connection; 0 is DefaultMirrorQueue
-	Disconnect bool      // give up on a connection's copy when that is full, rather than leave out what there is no room for
+	Disconnect bool      // give up on a connection's copy when that is full, rather than leave out what has no room
 
 	// Linger is how long it may take, once the connection is over, to have what is in its queue; 0 is DefaultMirrorLinger.
 	// The connection itself is closed by then, and takes no place among those that there may be.

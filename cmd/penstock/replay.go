@@ -42,14 +42,15 @@ func newReplay() *cobra.Command {
 		Short: "Send again what a client has sent, from a capture of a relay",
 		Long: `Send again what a client has sent, from a capture of a relay, at the pace at which it did.
 
-FILE is what "penstock relay" has written with --mirror capture:FILE. TARGET is an address as of copy that goes both ways:
+FILE is what "penstock relay" has written with --mirror capture:FILE. TARGET is an address as of copy that goes both
+ways:
   HOST:PORT, tcp://  a connection
   unix:PATH          a connection to a Unix socket
   tls://HOST:PORT    a connection with TLS
   exec:COMMAND       a command
 
-What TARGET answers is read, and dropped, or compared with --verify. When as much has come back as had then, or nothing has
-for --idle, TARGET is told that no more comes.
+What TARGET answers is read, and dropped, or compared with --verify. When as much has come back as had then, or nothing
+has for --idle, TARGET is told that no more comes.
 
 Nothing waits for an answer, as a client would: what was sent is sent at its time. A target that is slower than the one
 then may be spoken to before it has answered.`,
@@ -80,7 +81,7 @@ then may be spoken to before it has answered.`,
 	flags.SortFlags = false
 	flags.Var(&f.speed, "speed", "how much faster than then, `TIMES`: 2x, 0.5x; max is as fast as it goes")
 	flags.BoolVar(&f.verify, "verify", false, "compare what comes back with what did then")
-	flags.DurationVar(&f.idle, "idle", f.idle, "wait for TARGET no longer than this, when it neither takes nor answers anything")
+	flags.DurationVar(&f.idle, "idle", f.idle, "how long TARGET may neither take nor answer anything")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say how much was sent")
 	return cmd
 }
@@ -234,7 +235,8 @@ func (r *replay) report(ctx context.Context, p *playing, sum *extent, damage err
 		}
 	}
 	if p.err != nil && ctx.Err() == nil {
-		fail(exitDestinations, "target %s: %s, after %d of %d bytes", r.target.Redacted(), withoutAddress(reasonOf(p.err)), p.sent, sum.forward)
+		fail(exitDestinations, "target %s: %s, after %d of %d bytes",
+			r.target.Redacted(), withoutAddress(reasonOf(p.err)), p.sent, sum.forward)
 	}
 	if damage != nil {
 		fail(exitSource, "source %s: %v, after %d and %d bytes", r.file, damage, sum.forward, sum.backward)

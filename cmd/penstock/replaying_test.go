@@ -105,7 +105,8 @@ func upper(heard string) string { return string(bytes.ToUpper([]byte(heard))) }
 // TestAReplayKeepsThePace, or a multiple of it, or none.
 func TestAReplayKeepsThePace(t *testing.T) {
 	for s, want := range map[speed][2]time.Duration{
-		1: {time.Second, 3 * time.Second}, 2: {time.Second / 2, 3 * time.Second / 2}, 0.01: {100 * time.Second, 300 * time.Second}, 0: {0, 0},
+		1: {time.Second, 3 * time.Second}, 2: {time.Second / 2, 3 * time.Second / 2},
+		0.01: {100 * time.Second, 300 * time.Second}, 0: {0, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p, heard := play(t, s, upper)
@@ -129,8 +130,10 @@ func TestAReplayTellsWhatIsAnother(t *testing.T) {
 			}
 			return "Three"
 		},
-		"6 bytes came back: 8 did then":                 func(heard string) string { return upper(heard)[:3] },
-		"more came back than the 8 bytes that did then": func(heard string) string { return upper(heard) + map[string]string{"three": "!"}[heard] },
+		"6 bytes came back: 8 did then": func(heard string) string { return upper(heard)[:3] },
+		"more came back than the 8 bytes that did then": func(heard string) string {
+			return upper(heard) + map[string]string{"three": "!"}[heard]
+		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			if p, _ := play(t, 0, answer); p.err != nil || p.difference != want {

@@ -6,22 +6,22 @@
 //	exec:COMMAND                    a command for each, which reads them
 //	null:                           nowhere
 //
-// Behind a question mark stand options, with & between them; those of exec stand before its colon. Sockets have those of
-// package address besides.
+// Behind a question mark stand options, with & between them; those of exec stand before its colon. Sockets have those
+// of package address besides.
 //
-//	direction=forward|backward|both  forward; of a capture both. Other than a capture, each direction has its own
+//	direction=forward|backward|both  forward; of a capture both. But for a capture, each has one of its own
 //	ratio=0.1                        of the connections; all
 //	max=1MiB                         of each direction of each connection; all
 //	queue=4MiB                       how far each may be behind; 1 MiB, of a capture 8 MiB
-//	on-slow=skip|disconnect          when that is full, leave out what there is no room for, or give up on the connection's
-//	                                 copy: what a capture does, in which nobody would find the gap
+//	on-slow=skip|disconnect          when that is full, leave out what there is no room for, or give up on the
+//	                                 connection's copy: as a capture does, in which nobody would find the gap
 //
 // # Names
 //
-// In the name of a file %c is the connection's number, %d its direction, %a the client's address, %t when it began, %n the
-// relay's name and %% a percent sign. What they stand for never leads to another folder, whatever a client says. Folders
-// are made, and a file that is there is not written to: .1, .2 and so on is put behind the name then. Devices and FIFOs
-// are written to; a FIFO that nobody reads fails at once.
+// In the name of a file %c is the connection's number, %d its direction, %a the client's address, %t when it began, %n
+// the relay's name and %% a percent sign. What they stand for never leads to another folder, whatever a client says.
+// Folders are made, and a file that is there is not written to: .1, .2 and so on is put behind the name then. Devices
+// and FIFOs are written to; a FIFO that nobody reads fails at once.
 package mirror
 
 import (
@@ -47,7 +47,8 @@ func Parse(text string) (relay.Mirror, error) {
 
 // kinds are all there are, by what stands before the colon.
 var kinds = map[string]func(m *relay.Mirror, rest, options string) error{
-	"file": toFile, "capture": toCapture, "null": toNull, "exec": toAddress, "tcp": toAddress, "unix": toAddress, "tls": toAddress,
+	"file": toFile, "capture": toCapture, "null": toNull,
+	"exec": toAddress, "tcp": toAddress, "unix": toAddress, "tls": toAddress,
 }
 
 // captureQueue is what a capture may be behind: since it gives up for good, it has more than others.

@@ -88,8 +88,8 @@ func addressOf(c relay.Info) string {
 	return c.From.Addr().String() + "-" + strconv.Itoa(int(c.From.Port()))
 }
 
-// harmless replaces what could lead to another folder, be hidden, or be taken for something else by a shell: the zone of
-// an IPv6 address may be any text that a client's PROXY header has.
+// harmless replaces what could lead to another folder, be hidden, or be taken for something else by a shell: the zone
+// of an IPv6 address may be any text that a client's PROXY header has.
 func harmless(text string) string {
 	if text == "" {
 		return "_"

@@ -30,8 +30,8 @@ func TestAMirrorIsWhatItsTextSays(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if m.Name != text || m.Open == nil || m.Direction != want.Direction || m.Ratio != want.Ratio || m.MaxBytes != want.MaxBytes ||
-			m.Queue != want.Queue || m.Disconnect != want.Disconnect {
+		if m.Name != text || m.Open == nil || m.Direction != want.Direction || m.Ratio != want.Ratio ||
+			m.MaxBytes != want.MaxBytes || m.Queue != want.Queue || m.Disconnect != want.Disconnect {
 			t.Errorf("%s: %+v", text, m)
 		}
 	}

@@ -257,7 +257,8 @@ func captured(t *testing.T, path, end string) (forward, backward []byte) {
 		f, err := r.Next()
 		if err != nil {
 			e, _ := r.Ending()
-			if err != io.EOF || e.Termination.String() != end || e.Forward.Lost+e.Backward.Lost != 0 || r.Info().Relay != "test" {
+			if err != io.EOF || e.Termination.String() != end || e.Forward.Lost+e.Backward.Lost != 0 ||
+				r.Info().Relay != "test" {
 				t.Errorf("%v, %+v, %+v", err, e, r.Info())
 			}
 			return forward, backward
@@ -389,7 +390,8 @@ func TestAFullDiskLeavesACaptureThatCanBeRead(t *testing.T) {
 			f, err := c.Next()
 			if err != nil {
 				e, ok := c.Ending()
-				if err != io.EOF || !ok || had[relay.Forward] == 0 || e.Forward.Had+e.Forward.Lost != 3<<20 || e.Backward.Had+e.Backward.Lost != 3<<20 {
+				if err != io.EOF || !ok || had[relay.Forward] == 0 || e.Forward.Had+e.Forward.Lost != 3<<20 ||
+					e.Backward.Had+e.Backward.Lost != 3<<20 {
 					t.Errorf("%v, %+v", err, e)
 				}
 				break

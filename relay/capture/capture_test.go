@@ -37,8 +37,8 @@ func (f *file) Close() error {
 }
 
 var someone = relay.Info{
-	ID: 300, Relay: "pg", From: netip.MustParseAddrPort("192.0.2.1:5000"), To: netip.MustParseAddrPort("[2001:db8::1]:5432"),
-	Target: "db:5432",
+	ID: 300, Relay: "pg", From: netip.MustParseAddrPort("192.0.2.1:5000"),
+	To: netip.MustParseAddrPort("[2001:db8::1]:5432"), Target: "db:5432",
 }
 
 // frame is a capture.Frame that lasts.
@@ -88,7 +88,8 @@ func written(t *testing.T) []byte {
 			}
 		}
 		time.Sleep(time.Second)
-		e := relay.Ending{Termination: relay.Termination{'C', 'D'}, Forward: relay.Share{Had: 70_005, Lost: 7}, Backward: relay.Share{Had: 7}}
+		e := relay.Ending{Termination: relay.Termination{'C', 'D'}}
+		e.Forward, e.Backward = relay.Share{Had: 70_005, Lost: 7}, relay.Share{Had: 7}
 		if err := errors.Join(w.End(e), w.Close()); err != nil || !f.closed {
 			t.Error(err)
 		}
@@ -106,8 +107,10 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []frame{
-		{relay.Forward, time.Second, "hello"}, {relay.Backward, 2 * time.Second, "220 "}, {relay.Backward, 3 * time.Second, "yes"},
-		{relay.Forward, 4 * time.Second, strings.Repeat("x", 65536)}, {relay.Forward, 4 * time.Second, strings.Repeat("x", 70_000-65536)},
+		{relay.Forward, time.Second, "hello"}, {relay.Backward, 2 * time.Second, "220 "},
+		{relay.Backward, 3 * time.Second, "yes"},
+		{relay.Forward, 4 * time.Second, strings.Repeat("x", 65536)},
+		{relay.Forward, 4 * time.Second, strings.Repeat("x", 70_000-65536)},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d frames", len(got))
@@ -181,9 +184,10 @@ func TestWhatIsNoCaptureIsRefused(t *testing.T) {
 	kind := bytes.Clone(whole)
 	kind[len(kind)-30] = 0 // in the last frame's data, which is harmless
 	for name, b := range map[string][]byte{
-		"text": []byte("GET / HTTP/1.1\r\n"), "short text": []byte("G"), "version": version, "behind the end": append(bytes.Clone(whole), 0),
-		"zeros":     append(bytes.Clone(whole[:len(whole)-1000]), make([]byte, 2000)...),
-		"line ends": bytes.Replace(whole, []byte("\r\n"), []byte("\n"), 1),
+		"text": []byte("GET / HTTP/1.1\r\n"), "short text": []byte("G"), "version": version,
+		"behind the end": append(bytes.Clone(whole), 0),
+		"zeros":          append(bytes.Clone(whole[:len(whole)-1000]), make([]byte, 2000)...),
+		"line ends":      bytes.Replace(whole, []byte("\r\n"), []byte("\n"), 1),
 	} {
 		if _, _, err := readAll(t, b); !errors.Is(err, capture.ErrFormat) {
 			t.Errorf("%s: %v", name, err)
@@ -211,7 +215,8 @@ func TestAFileWithoutRoomEndsWithAWholeFrame(t *testing.T) {
 	if _, err := there.Write([]byte("small")); !errors.Is(err, errFull) {
 		t.Errorf("something fits behind what does not: %v", err)
 	}
-	if err := w.End(relay.Ending{Forward: relay.Share{Had: 4000, Lost: 5}, Backward: relay.Share{Lost: 4000}}); err != nil {
+	e := relay.Ending{Forward: relay.Share{Had: 4000, Lost: 5}, Backward: relay.Share{Lost: 4000}}
+	if err := w.End(e); err != nil {
 		t.Error(err)
 	}
 	r, got, err := readAll(t, f.Bytes())

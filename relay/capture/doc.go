@@ -1,10 +1,10 @@
-// Package capture is a file of what went through one connection: both directions, in pieces with their times, and how it
-// ended.
+// Package capture is a file of what went through one connection: both directions, in pieces with their times, and how
+// it ended.
 //
 //	header │ frame │ frame │ … │ end
 //
-// A file that is cut short, by a crash or a full disk, can be read up to there; a [Reader] then says that it was. A file
-// is written with [Writer.Side], from one goroutine for each direction, and read with [Reader.Next].
+// A file that is cut short, by a crash or a full disk, can be read up to there; a [Reader] then says that it was. A
+// file is written with [Writer.Side], from one goroutine for each direction, and read with [Reader.Next].
 //
 // # Format
 //

@@ -13,8 +13,8 @@ import (
 	"github.com/penstock-io/penstock/relay"
 )
 
-// ErrCutShort is the error of a capture that has no end: whoever wrote it crashed, is still writing, or had no room. It is
-// an io.ErrUnexpectedEOF.
+// ErrCutShort is the error of a capture that has no end: whoever wrote it crashed, is still writing, or had no room.
+// It is an io.ErrUnexpectedEOF.
 var ErrCutShort = fmt.Errorf("capture: cut short: %w", io.ErrUnexpectedEOF)
 
 // ErrFormat is the error of what is no capture, or a damaged one, or of a version that is not known.
@@ -144,8 +144,8 @@ func (c *Reader) amount() (int64, error) {
 	return int64(n), err
 }
 
-// Next returns the next frame. Its error is io.EOF behind the end of a whole capture, else ErrCutShort, ErrFormat or the
-// reader's; the frames before that are good.
+// Next returns the next frame. Its error is io.EOF behind the end of a whole capture, else ErrCutShort, ErrFormat or
+// the reader's; the frames before that are good.
 func (c *Reader) Next() (Frame, error) {
 	if c.err != nil {
 		return Frame{}, c.err

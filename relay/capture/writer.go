@@ -130,8 +130,8 @@ func (w *Writer) putLocked(b []byte) error {
 	return err
 }
 
-// End writes how it ended, after the last Write. A file that has failed is tried once more: where a frame did not fit on
-// the disk, the end may.
+// End writes how it ended, after the last Write. A file that has failed is tried once more: where a frame did not
+// fit on the disk, the end may.
 func (w *Writer) End(e relay.Ending) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
