@@ -108,7 +108,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newCopy(), newExplain(), newServe(), newRelay(), newProbe(), newBench(), newReplay(), newMan())
+	root.AddCommand(newCopy(), newExplain(), newServe(), newRelay(), newReplay(), newProbe(), newBench(), newMan())
 	if peers := newBenchPeers(); peers != nil {
 		root.AddCommand(peers)
 	}
