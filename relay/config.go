@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -21,7 +22,7 @@ type Config struct {
 
 	TLS          *tls.Config   // to be spoken with clients; nil is none
 	ProxyIn      bool          // clients begin with a PROXY header, of version 1 or 2, that says who they are; without one they are refused
-	ProxyOut     int           // the version of the PROXY header that targets get: 1 or 2; 0 is none
+	ProxyOut     int           // the version of the PROXY header that targets get, in front of TLS: 1 or 2; 0 is none
 	HelloTimeout time.Duration // for a client's PROXY header and TLS handshake; 0 is DefaultHelloTimeout
 
 	IdleTimeout time.Duration // ends a connection in which nothing has moved for so long; 0 is never
@@ -70,7 +71,7 @@ const (
 // check, or a later connection when no other is up, succeeds.
 type Check struct {
 	Every   time.Duration // 0 is no checks but for targets that are down: those are tried again, at first after Backoff
-	Timeout time.Duration // of a check: a connection that is made and closed; 0 is DefaultConnectTimeout
+	Timeout time.Duration // of a check: a connection, with TLS if the target has it, that is made and closed; 0 is DefaultConnectTimeout
 	Backoff time.Duration // after which a target that is down is tried again, doubled each time up to a minute; 0 is a second
 }
 
@@ -89,6 +90,14 @@ func (c *Config) check() error {
 	for _, t := range c.Targets {
 		if t.Network != "" && t.Network != "tcp" && t.Network != "unix" || t.Address == "" {
 			return fmt.Errorf("target %q of network %q: want tcp or unix, and an address", t.Address, t.Network)
+		}
+		if t.Network == "unix" && t.TLS != nil && t.TLS.ServerName == "" && !t.TLS.InsecureSkipVerify {
+			return fmt.Errorf("target %q: TLS on a Unix socket wants the name that is to be in the certificate", t.Address)
+		}
+	}
+	for _, p := range slices.Concat(c.Allow, c.Deny) {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			return fmt.Errorf("client addresses %v: want a prefix such as 10.0.0.0/8 or fd00::/8", p)
 		}
 	}
 	for i := range c.Mirrors {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -31,6 +32,7 @@ type conn struct {
 	moving  bool // both is there
 	counted bool // it is over, and in the counters; guarded by the relay's lock
 	mirrors []*mirroring
+	header  int64 // bytes of what the copy puts in front of the client's
 
 	parting  sync.Once
 	admitted bool // by the gate
@@ -50,6 +52,7 @@ func (r *Relay) forward(client net.Conn) {
 	defer r.remove(c)
 	r.counters.accepted.Add(1)
 	end, err := c.run(ctx)
+	c.part() // whoever is told that it is over finds it closed
 	c.over(end, err)
 }
 
@@ -66,10 +69,6 @@ func (c *conn) run(ctx context.Context) (Termination, error) {
 	if err := c.hello(ctx); err != nil {
 		return Termination{c.atFault(ctx, err, byClient), inHello}, err
 	}
-	if err := c.r.gate.admit(&c.c.Config, c.from.Addr()); err != nil {
-		return Termination{byProxy, inHello}, err
-	}
-	c.admitted = true
 	if c.c.Timeout > 0 {
 		stop := time.AfterFunc(c.c.Timeout, func() { c.cancel(errTooLong) })
 		defer stop.Stop()
@@ -77,7 +76,9 @@ func (c *conn) run(ctx context.Context) (Termination, error) {
 	if err := c.connect(ctx); err != nil {
 		return Termination{c.atFault(ctx, err, byServer), inConnect}, err
 	}
+	c.r.mu.Lock()
 	c.ready = time.Since(c.began)
+	c.r.mu.Unlock()
 	return c.move(ctx)
 }
 
@@ -90,7 +91,7 @@ func (c *conn) part() {
 			c.c.targets.leave(c.target)
 		}
 		if c.admitted {
-			c.r.gate.dismiss(c.from.Addr())
+			c.r.gate.dismiss(c.from.Addr().Unmap())
 		}
 		c.r.gate.leave()
 	})
@@ -105,7 +106,9 @@ func (c *conn) atFault(ctx context.Context, err error, who byte) byte {
 		return byDrain
 	case errors.Is(cause, errTooLong):
 		return byProxy
-	case errors.Is(err, errNoTarget) || scarce(err):
+	case errors.Is(err, errDenied) || errors.Is(err, errTooMany):
+		return byProxy
+	case scarce(err) || errors.Is(err, syscall.EADDRNOTAVAIL): // no port is left
 		return byResources
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
 		if who == byClient {
@@ -117,18 +120,20 @@ func (c *conn) atFault(ctx context.Context, err error, who byte) byte {
 	}
 }
 
-// hello reads the client's PROXY header, and shakes hands, if that is to be.
+// hello reads the client's PROXY header if there is to be one, asks whether such a client may come in, and shakes hands
+// if that is to be.
 func (c *conn) hello(ctx context.Context) error {
 	if !c.c.ProxyIn && c.c.TLS == nil {
-		return nil
+		return c.admit()
 	}
+	client := c.client // which becomes one of TLS
 	timeout := c.c.HelloTimeout
 	if timeout == 0 {
 		timeout = DefaultHelloTimeout
 	}
-	stop := context.AfterFunc(ctx, func() { c.client.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { client.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := c.client.SetDeadline(c.began.Add(timeout)); err != nil {
+	if err := client.SetDeadline(c.began.Add(timeout)); err != nil {
 		return err
 	}
 	if c.c.ProxyIn {
@@ -137,8 +142,13 @@ func (c *conn) hello(ctx context.Context) error {
 			return err
 		}
 		if from.IsValid() {
+			c.r.mu.Lock()
 			c.from, c.to = from, to
+			c.r.mu.Unlock()
 		}
+	}
+	if err := c.admit(); err != nil {
+		return err
 	}
 	if c.c.TLS != nil {
 		t := tls.Server(c.client, c.c.TLS)
@@ -151,6 +161,15 @@ func (c *conn) hello(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return c.client.SetDeadline(time.Time{})
+}
+
+// admit asks the gate whether a client of this address may come in.
+func (c *conn) admit() error {
+	if err := c.r.gate.admit(&c.c.Config, c.from.Addr().Unmap()); err != nil {
+		return err
+	}
+	c.admitted = true
+	return nil
 }
 
 // move copies both ways until both sides have said all.
@@ -171,11 +190,11 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 	forward, backward, err := c.both.Run(ctx)
 	moved()
 	all := err
-	if len(failures(err)) == 0 { // of mirrors only
+	if len(failures(err)) == 0 && len(allFailures(err)) > 0 { // of mirrors only
 		err = nil
 	}
 	var end Termination
-	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed, backward.Consumed) >= c.c.MaxBytes {
+	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed-c.header, backward.Consumed) >= c.c.MaxBytes {
 		end, err = Termination{byProxy, inData}, errMuch
 	} else {
 		end = ended(forward, backward, err, cause)
@@ -205,8 +224,11 @@ func (c *conn) options(moved func()) ([]penstock.Option, error) {
 	if c.c.NoSplice {
 		opts = append(opts, penstock.WithoutSplice())
 	}
-	if c.c.ProxyOut > 0 {
-		opts = append(opts, penstock.WithHeader(appendProxyHeader(nil, c.c.ProxyOut, c.from, c.to)))
+	if c.target.TLS == nil { // in front of TLS it has been sent
+		if header := c.proxyHeader(); header != nil {
+			opts = append(opts, penstock.WithHeader(header))
+			c.header = int64(len(header))
+		}
 	}
 	if mirrors := c.startMirrors(); mirrors != nil {
 		opts = append(append(opts, mirrors...), penstock.WithMoved(moved))

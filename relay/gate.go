@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -14,22 +16,26 @@ type gate struct {
 	mu      sync.Mutex // guards what follows
 	sources map[netip.Addr]int
 	open    int           // connections that are in
-	left    chan struct{} // told when one goes; made for who waits
+	turn    chan struct{} // closed when one goes, or the limits are others; made for who waits
 	have    float64       // of the accept rate: connections that may come in now
 	at      time.Time     // when that was so
 }
 
 // accept waits until one more may come in, and accepts it. Descriptors that are used up are waited for: the clients
 // wait in the listener's backlog.
-func (g *gate) accept(l net.Listener, r *Relay) (net.Conn, error) {
-	if err := g.await(r); err != nil {
+func (g *gate) accept(ctx context.Context, l net.Listener, r *Relay) (net.Conn, error) {
+	if err := g.await(ctx, r, g.mayAccept); err != nil {
 		return nil, err
 	}
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		c, err := l.Accept()
 		switch {
 		case err == nil:
-			g.enter()
+			// Another listener may have accepted meanwhile: one connection of each may have to wait here.
+			if err := g.await(ctx, r, g.mayEnter); err != nil {
+				c.Close()
+				return nil, err
+			}
 			return c, nil
 		case !scarce(err):
 			return nil, err
@@ -40,6 +46,8 @@ func (g *gate) accept(l net.Listener, r *Relay) (net.Conn, error) {
 		}
 		select {
 		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, net.ErrClosed
 		case <-r.draining:
 			return nil, net.ErrClosed
 		}
@@ -52,38 +60,35 @@ func scarce(err error) bool {
 		errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ECONNABORTED)
 }
 
-// await waits for the limits of connections and of their rate.
-func (g *gate) await(r *Relay) error {
+// await waits until may tells of nothing that is to be waited for.
+func (g *gate) await(ctx context.Context, r *Relay, may func(*Config) (<-chan struct{}, time.Duration)) error {
 	for {
-		c := r.config.Load()
-		left, wait := g.mayEnter(&c.Config)
-		if left == nil && wait == 0 {
+		turn, wait := may(&r.config.Load().Config)
+		if turn == nil {
 			return nil
 		}
-		timer := time.NewTimer(wait)
-		if wait == 0 {
-			timer.Stop()
+		var passed <-chan time.Time
+		if wait > 0 {
+			passed = time.After(wait)
 		}
 		select {
-		case <-left:
-		case <-timer.C:
+		case <-turn:
+		case <-passed:
+		case <-ctx.Done():
+			return net.ErrClosed
 		case <-r.draining:
-			timer.Stop()
 			return net.ErrClosed
 		}
-		timer.Stop()
 	}
 }
 
-// mayEnter tells what is to be waited for before another one may come in: that one leaves, or for a time.
-func (g *gate) mayEnter(c *Config) (left <-chan struct{}, wait time.Duration) {
+// mayAccept tells what is to be waited for before one more connection is accepted: its turn, or, if it is sooner, for a
+// time; nil if for nothing. The turn may turn out to be no turn, but other limits.
+func (g *gate) mayAccept(c *Config) (turn <-chan struct{}, wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.MaxConns > 0 && g.open >= c.MaxConns {
-		if g.left == nil {
-			g.left = make(chan struct{})
-		}
-		return g.left, 0
+		return g.turnLocked(), 0
 	}
 	if c.AcceptRate <= 0 {
 		return nil, 0
@@ -96,12 +101,45 @@ func (g *gate) mayEnter(c *Config) (left <-chan struct{}, wait time.Duration) {
 	}
 	g.at = now
 	if g.have < 1 {
-		return nil, max(time.Duration((1-g.have)/c.AcceptRate*float64(time.Second)), time.Microsecond)
+		return g.turnLocked(), max(time.Duration((1-g.have)/c.AcceptRate*float64(time.Second)), time.Microsecond)
 	}
 	g.have--
 	return nil, 0
 }
 
+// mayEnter lets a connection in, or tells what it is to wait for.
+func (g *gate) mayEnter(c *Config) (turn <-chan struct{}, wait time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.MaxConns > 0 && g.open >= c.MaxConns {
+		return g.turnLocked(), 0
+	}
+	g.open++
+	return nil, 0
+}
+
+func (g *gate) turnLocked() <-chan struct{} {
+	if g.turn == nil {
+		g.turn = make(chan struct{})
+	}
+	return g.turn
+}
+
+// lookAgain wakes who waits.
+func (g *gate) lookAgain() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lookAgainLocked()
+}
+
+func (g *gate) lookAgainLocked() {
+	if g.turn != nil {
+		close(g.turn)
+		g.turn = nil
+	}
+}
+
+// enter is for a connection that nobody asks whether it may.
 func (g *gate) enter() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -113,10 +151,7 @@ func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open--
-	if g.left != nil {
-		close(g.left)
-		g.left = nil
-	}
+	g.lookAgainLocked()
 }
 
 var (
@@ -127,15 +162,12 @@ var (
 // admit decides about a client by its address. Who has been admitted leaves by dismiss.
 func (g *gate) admit(c *Config, from netip.Addr) error {
 	if from.IsValid() {
-		for _, p := range c.Deny {
-			if p.Contains(from) {
-				return errDenied
-			}
+		bare := from.WithZone("") // no prefix has one
+		within := func(p netip.Prefix) bool { return p.Contains(bare) }
+		if slices.ContainsFunc(c.Deny, within) {
+			return errDenied
 		}
-		allowed := len(c.Allow) == 0
-		for _, p := range c.Allow {
-			allowed = allowed || p.Contains(from)
-		}
+		allowed := len(c.Allow) == 0 || slices.ContainsFunc(c.Allow, within)
 		if !allowed {
 			return errDenied
 		}

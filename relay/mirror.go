@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/penstock-io/penstock"
@@ -104,7 +106,10 @@ type mirroring struct {
 	direction Direction
 	output    int // of the copy
 	late      *penstock.Late
-	opened    io.Closer // what Open has returned, if it is a Bared; once the copy is over
+
+	mu     sync.Mutex // guards what follows
+	opened io.Closer  // what Open has returned, if it is a Bared
+	over   bool       // the connection is: nobody will close what is opened from now on
 }
 
 // startMirrors returns the options of the copy that feed the mirrors.
@@ -145,7 +150,7 @@ func (c *conn) mirror(m *Mirror, d Direction, output int) []penstock.Option {
 	one.late = penstock.NewLate(func(ctx context.Context) (io.WriteCloser, error) {
 		w, err := m.Open(ctx, info, d)
 		if b, is := w.(Bared); is && err == nil {
-			one.opened, w = b, b.Bare()
+			return one.bare(b)
 		}
 		return w, err
 	})
@@ -199,9 +204,25 @@ func (c *conn) aboutMirror(m *mirroring, what ...any) []any {
 	return append([]any{"mirror", m.mirror.Name, "connection", c.id, "direction", m.direction.String()}, what...)
 }
 
+// bare returns what is to get the bytes, and keeps what is to be closed.
+func (m *mirroring) bare(b Bared) (io.WriteCloser, error) {
+	m.mu.Lock()
+	over := m.over
+	m.opened = b
+	m.mu.Unlock()
+	if over {
+		return nil, errors.Join(os.ErrClosed, b.Close())
+	}
+	return b.Bare(), nil
+}
+
 func (m *mirroring) close() error {
-	if m.opened != nil {
-		return m.opened.Close()
+	m.mu.Lock()
+	opened := m.opened
+	m.over = true
+	m.mu.Unlock()
+	if opened != nil {
+		return opened.Close()
 	}
 	return m.late.Close()
 }

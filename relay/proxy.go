@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -81,18 +82,19 @@ func readProxyV2(r io.Reader) (from, to netip.AddrPort, err error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return from, to, cutShort(err)
 	}
+	if head[0]>>4 != 2 {
+		return from, to, fmt.Errorf("PROXY header: version %d in a header of version 2", head[0]>>4)
+	}
 	body := make([]byte, binary.BigEndian.Uint16(head[2:]))
 	if _, err := io.ReadFull(r, body); err != nil {
 		return from, to, cutShort(err)
 	}
-	version, command := head[0]>>4, head[0]&15
-	switch {
-	case version != 2:
-		return from, to, fmt.Errorf("PROXY header: version %d in a header of version 2", version)
-	case command > 1:
-		return from, to, fmt.Errorf("PROXY header: command %d: want 0 or 1", command)
-	case command == 0: // LOCAL: the proxy speaks for itself
+	switch command := head[0] & 15; command {
+	case 0: // LOCAL: the proxy speaks for itself
 		return from, to, nil
+	case 1: // PROXY
+	default:
+		return from, to, fmt.Errorf("PROXY header: command %d: want 0 or 1", command)
 	}
 	size := 0
 	switch head[1] {
@@ -111,6 +113,25 @@ func readProxyV2(r io.Reader) (from, to netip.AddrPort, err error) {
 	from = netip.AddrPortFrom(src, binary.BigEndian.Uint16(body[2*size:]))
 	to = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(body[2*size+2:]))
 	return from, to, nil
+}
+
+// proxyHeader returns what is to be in front of the client's bytes; nil if nothing is.
+func (c *conn) proxyHeader() []byte {
+	if c.c.ProxyOut == 0 {
+		return nil
+	}
+	return appendProxyHeader(nil, c.c.ProxyOut, c.from, c.to)
+}
+
+// ownProxyHeader returns the header of a version for connections that nobody is behind; nil if there is to be none.
+func ownProxyHeader(version int) []byte {
+	switch version {
+	case 1:
+		return []byte("PROXY UNKNOWN\r\n")
+	case 2:
+		return append(slices.Clone(proxySignature), 0x20, 0x00, 0, 0)
+	}
+	return nil
 }
 
 // appendProxyHeader appends the header of a version that names a connection's ends. Where they are not both known, or of

@@ -64,8 +64,9 @@ func (r *Relay) Update(c Config) error {
 		return net.ErrClosed
 	}
 	old := r.config.Load()
+	old.targets.stop() // before the new ones look at what it knows: nothing is found out between
 	r.config.Store(&configured{c, newTargets(&c, old.targets, r.log)})
-	old.targets.stop()
+	r.gate.lookAgain()
 	return nil
 }
 
@@ -73,17 +74,19 @@ func (r *Relay) Update(c Config) error {
 // error is nil. Connections that are there go on. It may be called for several listeners.
 func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	over := make(chan struct{})
+	var closing sync.WaitGroup
+	defer closing.Wait() // the address is free when this returns
 	defer close(over)
-	go func() {
+	closing.Go(func() {
 		select {
 		case <-ctx.Done():
 		case <-r.draining:
 		case <-over:
 		}
 		l.Close()
-	}()
+	})
 	for {
-		c, err := r.gate.accept(l, r)
+		c, err := r.gate.accept(ctx, l, r)
 		select {
 		case <-ctx.Done():
 			err = net.ErrClosed
@@ -94,6 +97,7 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 		if err != nil {
 			if c != nil {
 				c.Close()
+				r.gate.leave()
 			}
 			if errors.Is(err, net.ErrClosed) && (ctx.Err() != nil || r.isDraining()) {
 				return nil
@@ -104,8 +108,12 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// Forward forwards one connection, and returns when it is over. It takes ownership of it.
-func (r *Relay) Forward(c net.Conn) { r.forward(c) }
+// Forward forwards one connection, and returns when it is over. It takes ownership of it. MaxConns and AcceptRate are for
+// those that are accepted by Serve: they count this one, and do not hold it up.
+func (r *Relay) Forward(c net.Conn) {
+	r.gate.enter()
+	r.forward(c)
+}
 
 func (r *Relay) isDraining() bool {
 	select {

@@ -1,13 +1,16 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -19,37 +22,49 @@ type targets struct {
 	ctx    context.Context // ends the checks
 	cancel context.CancelFunc
 
-	mu   sync.Mutex // guards what follows, and the state of each
-	next int        // whose turn it is
+	mu   *sync.Mutex // guards what follows, and what is known of each; the next Config's targets have the same
+	next int         // whose turn it is
 }
 
-// target is one of them. What is known of it is guarded by its targets' lock.
+// target is one of them.
 type target struct {
 	Target
 	dialer net.Dialer
 
+	*known
+	checked bool // a goroutine looks after it; guarded by the targets' lock
+}
+
+// known is what is known of a target. It is the same for all Configs that have it, one after the other, and is guarded by
+// the lock of all their targets.
+type known struct {
 	conns   int       // that are open
 	total   int64     // that there have been
 	failed  int64     // that could not be made
 	down    error     // why nobody is sent there; nil if it is up
 	since   time.Time // when that began
 	backoff time.Duration
-	checked bool // a goroutine looks after it
 }
-
-var errNoTarget = errors.New("no target is up")
 
 // newTargets takes over from the targets of a Config before this one what is known of those that stay.
 func newTargets(c *Config, old *targets, log *slog.Logger) *targets {
-	ts := &targets{config: c, log: log}
+	ts := &targets{config: c, log: log, mu: new(sync.Mutex)}
+	var before []*target
+	if old != nil {
+		ts.mu, before = old.mu, slices.Clone(old.all)
+	}
 	ts.ctx, ts.cancel = context.WithCancel(context.Background())
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
 	for _, t := range c.Targets {
 		if t.Network == "" {
 			t.Network = "tcp"
 		}
-		made := &target{Target: t, dialer: net.Dialer{KeepAlive: c.KeepAlive}}
-		if old != nil {
-			old.tell(made)
+		made := &target{Target: t, dialer: net.Dialer{KeepAlive: c.KeepAlive}, known: new(known)}
+		same := func(o *target) bool { return o.Network == t.Network && o.Address == t.Address }
+		if i := slices.IndexFunc(before, same); i >= 0 {
+			made.known = before[i].known
+			before = slices.Delete(before, i, i+1)
 		}
 		ts.all = append(ts.all, made)
 		if c.Check.Every > 0 || made.down != nil {
@@ -58,17 +73,6 @@ func newTargets(c *Config, old *targets, log *slog.Logger) *targets {
 		}
 	}
 	return ts
-}
-
-// tell tells a newer target what is known of one like it.
-func (ts *targets) tell(newer *target) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	for _, t := range ts.all {
-		if t.Network == newer.Network && t.Address == newer.Address {
-			newer.total, newer.failed, newer.down, newer.since = t.total, t.failed, t.down, t.since
-		}
-	}
 }
 
 // stop ends the checks.
@@ -123,7 +127,7 @@ func (c *conn) connect(ctx context.Context) error {
 		if t == nil {
 			return errors.Join(errs...)
 		}
-		server, err := t.dial(ctx, ts.config)
+		server, err := t.dial(ctx, ts.config.ConnectTimeout, c.proxyHeader())
 		ts.tried(ctx, t, err)
 		if err == nil {
 			c.r.mu.Lock()
@@ -153,14 +157,12 @@ func causeOf(err error) error {
 	return err
 }
 
-func (t *target) dial(ctx context.Context, c *Config) (net.Conn, error) {
-	timeout := c.ConnectTimeout
-	if timeout == 0 {
-		timeout = DefaultConnectTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// dial connects to it, and shakes hands if TLS is to be spoken: behind the header then, which is in clear, as HAProxy and
+// nginx send it and as Config.ProxyIn has it.
+func (t *target) dial(ctx context.Context, timeout time.Duration, header []byte) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(timeout, DefaultConnectTimeout))
 	defer cancel()
-	server, err := t.dialer.DialContext(ctx, t.Network, t.Address)
+	server, err := t.reach(ctx)
 	if err != nil || t.TLS == nil {
 		return server, err
 	}
@@ -170,11 +172,30 @@ func (t *target) dial(ctx context.Context, c *Config) (net.Conn, error) {
 		conf.ServerName, _, _ = net.SplitHostPort(t.Address) // checked when it was dialed
 	}
 	s := tls.Client(server, conf)
-	if err := s.HandshakeContext(ctx); err != nil {
+	if _, err = server.Write(header); err == nil { // which the socket's buffer has room for
+		err = s.HandshakeContext(ctx)
+	}
+	if err != nil {
 		server.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// reach connects to it. Where a TCP server that is behind with accepting makes its clients wait, a Unix socket says
+// EAGAIN: those wait here.
+func (t *target) reach(ctx context.Context) (net.Conn, error) {
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		server, err := t.dialer.DialContext(ctx, t.Network, t.Address)
+		if t.Network != "unix" || !errors.Is(err, syscall.EAGAIN) {
+			return server, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // tried notes how a connection or a check went.
@@ -184,6 +205,12 @@ func (ts *targets) tried(ctx context.Context, t *target, err error) {
 	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
+	if ts.ctx.Err() != nil { // an older Config's: nobody of it would find out that the target is up again
+		if err != nil {
+			t.failed++
+		}
+		return
+	}
 	if err == nil {
 		if t.down != nil {
 			ts.log.Info("target is up", "target", t.Address, "after", time.Since(t.since).Round(time.Millisecond))
@@ -206,9 +233,6 @@ func (ts *targets) tried(ctx context.Context, t *target, err error) {
 // look checks a target, again and again; without Check.Every only until it is up.
 func (ts *targets) look(t *target) {
 	c := ts.config.Check
-	if c.Timeout == 0 {
-		c.Timeout = DefaultConnectTimeout
-	}
 	if c.Backoff == 0 {
 		c.Backoff = time.Second
 	}
@@ -232,9 +256,11 @@ func (ts *targets) look(t *target) {
 		case <-ts.ctx.Done():
 			return
 		}
-		ctx, cancel := context.WithTimeout(ts.ctx, c.Timeout)
-		server, err := t.dialer.DialContext(ctx, t.Network, t.Address)
-		cancel()
+		var header []byte
+		if t.TLS != nil { // without that, a check says nothing at all
+			header = ownProxyHeader(ts.config.ProxyOut)
+		}
+		server, err := t.dial(ts.ctx, c.Timeout, header)
 		if err == nil {
 			server.Close()
 		}

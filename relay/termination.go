@@ -56,7 +56,8 @@ func ended(forward, backward penstock.Report, err, cause error) Termination {
 	case err == nil:
 		return Termination{byNobody, inNone}
 	case errors.Is(err, penstock.ErrIdle):
-		if forward.SinkStalled > backward.SinkStalled { // the target takes nothing
+		stuck, back := forward.Consumed-forward.Delivered, backward.Consumed-backward.Delivered
+		if stuck > 0 && (back == 0 || forward.SinkStalled > backward.SinkStalled) { // the target takes nothing
 			return Termination{byServerTimeout, inData}
 		}
 		return Termination{byClientTimeout, inData}
