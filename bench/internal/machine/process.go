@@ -57,15 +57,20 @@ func CPUOf(pid int) (time.Duration, error) {
 }
 
 func cpuOf(stat []byte) (time.Duration, error) {
+	const user, system = 11, 12
+	return timesOf(stat, user, system)
+}
+
+// timesOf adds up fields of /proc/PID/stat that are times; they are counted from the one behind the name.
+func timesOf(stat []byte, which ...int) (time.Duration, error) {
 	// The second field is the command's name in parentheses, which may hold spaces and parentheses of its own.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const user, system = 11, 12 // of the fields behind the name
-	if len(fields) <= system {
-		return 0, fmt.Errorf("/proc/PID/stat: unexpected %q", stat)
-	}
 	var ticks int64
-	for _, f := range [][]byte{fields[user], fields[system]} {
-		t, err := strconv.ParseInt(string(f), 10, 64)
+	for _, i := range which {
+		if i >= len(fields) {
+			return 0, fmt.Errorf("/proc/PID/stat: unexpected %q", stat)
+		}
+		t, err := strconv.ParseInt(string(fields[i]), 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("/proc/PID/stat: %w", err)
 		}
