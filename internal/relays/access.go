@@ -126,18 +126,19 @@ func (a *accessLog) write() {
 	defer close(a.written)
 	const most = 64 << 10
 	w := accessWriter{accessLog: a}
-	before := -1 // lines until what is retired gets nothing more; negative is that nothing is retired
+	var retired []io.Closer
+	before := -1 // lines until those get nothing more; negative is that there are none
 	for {
 		if before == 0 {
 			w.flush()
-			a.closeRetired()
-			before = -1
+			a.closeAll(retired)
+			retired, before = nil, -1
 		}
 		select {
 		case l, more := <-a.lines:
 			if !more {
 				w.flush()
-				a.closeRetired()
+				a.closeAll(append(retired, a.takeRetired()...))
 				return
 			}
 			if l.to != w.to || len(w.text) > most {
@@ -151,7 +152,8 @@ func (a *accessLog) write() {
 				before--
 			}
 		case <-a.changed:
-			before = len(a.lines)
+			retired = append(retired, a.takeRetired()...)
+			before = len(a.lines) // all that is for them is among these: who adds more has another output by now
 		}
 	}
 }
@@ -182,12 +184,17 @@ func (w *accessWriter) flush() {
 	w.text, w.lines = w.text[:0], 0
 }
 
-// closeRetired closes what gets no more lines.
-func (a *accessLog) closeRetired() {
+// takeRetired returns what is to be closed when it has got what waits.
+func (a *accessLog) takeRetired() []io.Closer {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	retired := a.retired
 	a.retired = nil
-	a.mu.Unlock()
+	return retired
+}
+
+// closeAll closes what gets no more lines.
+func (a *accessLog) closeAll(retired []io.Closer) {
 	for _, c := range retired {
 		if err := c.Close(); err != nil {
 			a.log.Warn("access log", "error", err)
