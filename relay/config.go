@@ -22,7 +22,7 @@ type Config struct {
 
 	TLS          *tls.Config   // to be spoken with clients; nil is none
 	ProxyIn      bool          // clients begin with a PROXY header, of version 1 or 2, that says who they are; without one they are refused
-	ProxyOut     int           // the version of the PROXY header that targets get, in front of TLS: 1 or 2; 0 is none
+	ProxyOut     int           // the version of the PROXY header that targets get, before TLS: 1 or 2; 0 is none
 	HelloTimeout time.Duration // for a client's PROXY header and TLS handshake; 0 is DefaultHelloTimeout
 
 	IdleTimeout time.Duration // ends a connection in which nothing has moved for so long; 0 is never

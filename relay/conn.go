@@ -32,9 +32,9 @@ type conn struct {
 	moving  bool // both is there
 	counted bool // it is over, and in the counters; guarded by the relay's lock
 	mirrors []*mirroring
-	header  int64 // bytes of what the copy puts in front of the client's
 
 	parting  sync.Once
+	parted   bool // what is left is its mirrors'; guarded by the relay's lock
 	admitted bool // by the gate
 }
 
@@ -94,6 +94,9 @@ func (c *conn) part() {
 			c.r.gate.dismiss(c.from.Addr().Unmap())
 		}
 		c.r.gate.leave()
+		c.r.mu.Lock()
+		c.parted = true
+		c.r.mu.Unlock()
 	})
 }
 
@@ -175,9 +178,14 @@ func (c *conn) admit() error {
 // move copies both ways until both sides have said all.
 func (c *conn) move(ctx context.Context) (Termination, error) {
 	var over sync.Once
+	unstuck := func() {}
 	var cause error // as it was when nothing more was to be moved: what mirrors still get changes no ending
 	moved := func() {
-		over.Do(func() { cause = context.Cause(ctx) })
+		over.Do(func() {
+			if cause = context.Cause(ctx); len(c.mirrors) > 0 {
+				unstuck = c.unstick(ctx)
+			}
+		})
 		c.part()
 	}
 	opts, err := c.options(moved)
@@ -189,12 +197,13 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 	c.r.mu.Unlock()
 	forward, backward, err := c.both.Run(ctx)
 	moved()
+	unstuck()
 	all := err
 	if len(failures(err)) == 0 && len(allFailures(err)) > 0 { // of mirrors only
 		err = nil
 	}
 	var end Termination
-	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed-c.header, backward.Consumed) >= c.c.MaxBytes {
+	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed, backward.Consumed) >= c.c.MaxBytes {
 		end, err = Termination{byProxy, inData}, errMuch
 	} else {
 		end = ended(forward, backward, err, cause)
@@ -223,12 +232,6 @@ func (c *conn) options(moved func()) ([]penstock.Option, error) {
 	}
 	if c.c.NoSplice {
 		opts = append(opts, penstock.WithoutSplice())
-	}
-	if c.target.TLS == nil { // in front of TLS it has been sent
-		if header := c.proxyHeader(); header != nil {
-			opts = append(opts, penstock.WithHeader(header))
-			c.header = int64(len(header))
-		}
 	}
 	if mirrors := c.startMirrors(); mirrors != nil {
 		opts = append(append(opts, mirrors...), penstock.WithMoved(moved))

@@ -42,6 +42,7 @@ type Mirror struct {
 
 	// Open opens what gets the copy of one connection, in each direction that is wanted by itself: it is closed when the
 	// connection is over and it has had everything. It is called beside the connection, which does not wait for it.
+	// A Write that does not return when the connection is over, and Linger with it, is ended by Close.
 	// What has a descriptor (*os.File, *net.TCPConn, *net.UnixConn) gets the bytes by splice, and so does what a [Bared]
 	// has. Its error, and that of closing, is logged.
 	Open func(ctx context.Context, c Info, d Direction) (io.WriteCloser, error)
@@ -106,10 +107,36 @@ type mirroring struct {
 	direction Direction
 	output    int // of the copy
 	late      *penstock.Late
+	close     func() error // once
 
 	mu     sync.Mutex // guards what follows
 	opened io.Closer  // what Open has returned, if it is a Bared
-	over   bool       // the connection is: nobody will close what is opened from now on
+	over   bool       // nobody will close what is opened from now on
+}
+
+// open calls Open, and does not wait for it when nobody waits any more: the directory of a file may be on a server that
+// has gone. What is opened all the same is closed then.
+func (m *Mirror) open(ctx context.Context, c Info, d Direction) (io.WriteCloser, error) {
+	type result struct {
+		w   io.WriteCloser
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		w, err := m.Open(ctx, c, d)
+		opened <- result{w, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.w, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-opened; r.err == nil && r.w != nil {
+				_ = r.w.Close() // it has had nothing
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
 }
 
 // startMirrors returns the options of the copy that feed the mirrors.
@@ -148,12 +175,13 @@ func (c *conn) mirror(m *Mirror, d Direction, output int) []penstock.Option {
 	info := c.info()
 	one := &mirroring{mirror: m, direction: d, output: output}
 	one.late = penstock.NewLate(func(ctx context.Context) (io.WriteCloser, error) {
-		w, err := m.Open(ctx, info, d)
+		w, err := m.open(ctx, info, d)
 		if b, is := w.(Bared); is && err == nil {
 			return one.bare(b)
 		}
 		return w, err
 	})
+	one.close = sync.OnceValue(one.closeAll)
 	c.mirrors = append(c.mirrors, one)
 	q := penstock.Queue{
 		Size: cmp.Or(m.Queue, DefaultMirrorQueue), Most: m.MaxBytes, Full: penstock.QueueSkips,
@@ -216,7 +244,7 @@ func (m *mirroring) bare(b Bared) (io.WriteCloser, error) {
 	return b.Bare(), nil
 }
 
-func (m *mirroring) close() error {
+func (m *mirroring) closeAll() error {
 	m.mu.Lock()
 	opened := m.opened
 	m.over = true
@@ -225,6 +253,28 @@ func (m *mirroring) close() error {
 		return opened.Close()
 	}
 	return m.late.Close()
+}
+
+// grace is how long a mirror may take to return from a Write when nobody waits for it any more.
+const grace = 100 * time.Millisecond
+
+// unstick closes mirrors that are in a Write which has no deadline when their time is over: what it waits for may never
+// come, and the copy is over only when it has returned. Stop is for a copy that is.
+func (c *conn) unstick(ctx context.Context) (stop func()) {
+	most := time.Duration(0)
+	for _, m := range c.mirrors {
+		most = max(most, cmp.Or(m.mirror.Linger, DefaultMirrorLinger))
+	}
+	timer := time.AfterFunc(most+grace, func() {
+		for _, m := range c.mirrors {
+			go m.close() // which tells its error once more, and then it is logged
+		}
+	})
+	ended := context.AfterFunc(ctx, func() { timer.Reset(grace) })
+	return func() {
+		ended()
+		timer.Stop()
+	}
 }
 
 // failure returns what a mirror has failed with, if that is among a copy's errors.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Relay forwards the connections that it is given to its targets. All methods may be called from any goroutine.
@@ -23,7 +24,7 @@ type Relay struct {
 	closed   bool
 	closing  sync.WaitGroup // mirrors of connections that are over
 	draining chan struct{}  // closed when no more connections are to be accepted
-	idle     sync.Cond      // of mu: told when the last connection is over
+	idle     sync.Cond      // of mu: told when a connection is over
 }
 
 // ids numbers the connections of all relays of this process, so that a number alone says which one is meant.
@@ -128,10 +129,19 @@ func (r *Relay) isDraining() bool {
 // is done it ends the connections that are left, waits for no mirrors, and returns the context's cause.
 func (r *Relay) Shutdown(ctx context.Context) error {
 	r.stopAccepting()
-	stop := context.AfterFunc(ctx, func() { r.endAll(errDrained) })
+	left := false // are those whose mirrors are stuck; guarded by r.mu
+	stop := context.AfterFunc(ctx, func() {
+		r.endAll(errDrained)
+		time.AfterFunc(10*grace, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			left = true
+			r.idle.Broadcast()
+		})
+	})
 	defer stop()
 	r.mu.Lock()
-	for len(r.conns) > 0 {
+	for r.busyLocked(left) {
 		r.idle.Wait()
 	}
 	r.mu.Unlock()
@@ -149,6 +159,17 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// busyLocked tells whether there are connections that Shutdown waits for: all, or those that are not left behind with
+// mirrors that neither a deadline nor Close gets out of a Write.
+func (r *Relay) busyLocked(left bool) bool {
+	for _, c := range r.conns {
+		if !c.parted || !left {
+			return true
+		}
+	}
+	return false
 }
 
 // Close accepts no more, and ends the connections that are there.

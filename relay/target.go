@@ -157,14 +157,23 @@ func causeOf(err error) error {
 	return err
 }
 
-// dial connects to it, and shakes hands if TLS is to be spoken: behind the header then, which is in clear, as HAProxy and
-// nginx send it and as Config.ProxyIn has it.
+// dial connects to it, sends the header, and shakes hands if TLS is to be spoken: behind the header, as HAProxy and nginx
+// do and as Config.ProxyIn has it. The header is no byte of the client's, which are counted and mirrored.
 func (t *target) dial(ctx context.Context, timeout time.Duration, header []byte) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(timeout, DefaultConnectTimeout))
 	defer cancel()
 	server, err := t.reach(ctx)
-	if err != nil || t.TLS == nil {
-		return server, err
+	if err != nil {
+		return nil, err
+	}
+	if header != nil {
+		if _, err := server.Write(header); err != nil { // for which a new socket's buffer has room
+			server.Close()
+			return nil, err
+		}
+	}
+	if t.TLS == nil {
+		return server, nil
 	}
 	conf := t.TLS
 	if conf.ServerName == "" && !conf.InsecureSkipVerify {
@@ -172,10 +181,7 @@ func (t *target) dial(ctx context.Context, timeout time.Duration, header []byte)
 		conf.ServerName, _, _ = net.SplitHostPort(t.Address) // checked when it was dialed
 	}
 	s := tls.Client(server, conf)
-	if _, err = server.Write(header); err == nil { // which the socket's buffer has room for
-		err = s.HandshakeContext(ctx)
-	}
-	if err != nil {
+	if err := s.HandshakeContext(ctx); err != nil {
 		server.Close()
 		return nil, err
 	}
@@ -256,11 +262,7 @@ func (ts *targets) look(t *target) {
 		case <-ts.ctx.Done():
 			return
 		}
-		var header []byte
-		if t.TLS != nil { // without that, a check says nothing at all
-			header = ownProxyHeader(ts.config.ProxyOut)
-		}
-		server, err := t.dial(ts.ctx, c.Timeout, header)
+		server, err := t.dial(ts.ctx, c.Timeout, ownProxyHeader(ts.config.ProxyOut))
 		if err == nil {
 			server.Close()
 		}

@@ -1,0 +1,385 @@
+package relay_test
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock-io/penstock/relay"
+)
+
+// named is a server that says its name, and then nothing until the client has said all.
+func named(t *testing.T, name string) relay.Target {
+	return relay.Target{Address: server(t, func(c *net.TCPConn) {
+		_, _ = io.WriteString(c, name)
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+	})}
+}
+
+// TestATargetThatRefusesIsPassedOver and when all do, that is said.
+func TestATargetThatRefusesIsPassedOver(t *testing.T) {
+	bothWays(t, func(t *testing.T, c relay.Config) {
+		bad := refusing(t)
+		c.Targets = []relay.Target{{Address: bad}, named(t, "good"), {Address: bad}}
+		r := run(t, c)
+		for range 5 {
+			client := dial(t, r.addr)
+			_ = client.CloseWrite()
+			if got := hear(t, client); string(got) != "good" {
+				t.Errorf("%q", got)
+			}
+			if rec := r.ended(t); rec.End != "--" || rec.Target != c.Targets[1].Address {
+				t.Errorf("%+v", rec)
+			}
+		}
+		c.Targets = []relay.Target{{Address: bad}, {Network: "unix", Address: filepath.Join(t.TempDir(), "none")}}
+		r = run(t, c)
+		for range 2 { // though it is known that they are down
+			_, _ = io.Copy(io.Discard, dial(t, r.addr))
+			if rec := r.ended(t); rec.End != "SC" || rec.Target != "" || strings.Count(rec.Error, "\n") != 1 {
+				t.Errorf("%+v", rec)
+			}
+		}
+		if s := r.Stats(); s.Retried != 4 || s.Targets[0].Failed < 2 || s.Targets[0].Up || s.Targets[1].Open != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestEndingsBeforeThereIsATarget are said by two letters.
+func TestEndingsBeforeThereIsATarget(t *testing.T) {
+	proven, _ := certified(t)
+	deaf, _ := held(t) // accepts, and never shakes hands
+	shaking := []relay.Target{{Address: deaf, TLS: &tls.Config{InsecureSkipVerify: true}}}
+	for name, test := range map[string]struct {
+		config relay.Config
+		act    func(*running, uint64)
+		end    string
+	}{
+		"the target is slow":    {relay.Config{Targets: shaking, ConnectTimeout: 10 * time.Millisecond}, nil, "sC"},
+		"the client is slow":    {relay.Config{TLS: proven, HelloTimeout: 10 * time.Millisecond}, nil, "cR"},
+		"too long to connect":   {relay.Config{Targets: shaking, Timeout: 10 * time.Millisecond}, nil, "PC"},
+		"killed in connecting":  {relay.Config{Targets: shaking}, func(r *running, id uint64) { r.Kill(id) }, "KC"},
+		"killed in hello":       {relay.Config{TLS: proven}, func(r *running, id uint64) { r.Kill(id) }, "KR"},
+		"killed in the header":  {relay.Config{ProxyIn: true}, func(r *running, id uint64) { r.Kill(id) }, "KR"},
+		"drained in connecting": {relay.Config{Targets: shaking}, func(r *running, _ uint64) { r.Close() }, "DC"},
+		"drained in hello":      {relay.Config{TLS: proven}, func(r *running, _ uint64) { r.Close() }, "DR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.config.Targets == nil {
+				test.config.Targets = []relay.Target{{Address: refusing(t)}}
+			}
+			r := run(t, test.config)
+			client := dial(t, r.addr)
+			if test.act != nil {
+				for len(r.Connections()) == 0 { // races with hello's and connecting's: either phase is to end
+					time.Sleep(time.Millisecond)
+				}
+				test.act(r, r.Connections()[0].ID)
+			}
+			_, _ = io.Copy(io.Discard, client)
+			if rec := r.ended(t); rec.End != test.end {
+				t.Errorf("%+v, want %s", rec, test.end)
+			}
+			if s := r.Stats(); s.Targets[0].Open != 0 || s.Open != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// flapping is a target whose listener comes and goes.
+type flapping struct {
+	t    *testing.T
+	addr string
+	l    net.Listener
+	over sync.WaitGroup
+}
+
+func (f *flapping) up() {
+	l, err := net.Listen("tcp", cmp.Or(f.addr, "127.0.0.1:0"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.l, f.addr = l, l.Addr().String()
+	f.over.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.over.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+}
+
+func (f *flapping) down() { f.l.Close() }
+
+// TestATargetThatComesAndGoes costs nobody a connection while there is another, is said to be down and up, and has its
+// share when it is back.
+func TestATargetThatComesAndGoes(t *testing.T) {
+	f := &flapping{t: t}
+	f.up()
+	defer func() { f.down(); f.over.Wait() }()
+	check := relay.Check{Every: time.Millisecond, Backoff: time.Millisecond}
+	r := run(t, relay.Config{Targets: []relay.Target{{Address: f.addr}, {Address: echo(t)}}, Check: check})
+	is := func(up bool) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); r.Stats().Targets[0].Up != up; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("it is never said that the target is up: %v", up)
+			}
+		}
+	}
+	used := func() (first int) {
+		for range 4 {
+			client := dial(t, r.addr)
+			data := noise(10_000)
+			go say(t, client, data)
+			if got := hear(t, client); !bytes.Equal(got, data) {
+				t.Errorf("%d bytes came back, or others", len(got))
+			}
+			rec := r.ended(t)
+			if rec.End != "--" {
+				t.Errorf("%+v", rec)
+			}
+			if rec.Target == f.addr {
+				first++
+			}
+		}
+		return first
+	}
+	for range 5 {
+		is(true)
+		if n := used(); n != 2 {
+			t.Errorf("it has got %d connections of 4, while it was up", n)
+		}
+		f.down()
+		used() // by the other, whether or not it is known yet
+		is(false)
+		if n := used(); n != 0 {
+			t.Errorf("it has got %d connections while it was down", n)
+		}
+		f.up()
+	}
+}
+
+// TestATargetKeepsWhatIsKnownOfIt when a Config that has it comes in place of another: the connections that are there,
+// and whether it is up.
+func TestATargetKeepsWhatIsKnownOfIt(t *testing.T) {
+	addr, came := held(t)
+	c := relay.Config{Balance: relay.LeastConnections, Targets: []relay.Target{{Address: addr}}}
+	r := run(t, c)
+	first := dial(t, r.addr)
+	await(t, came, "the first")
+	moving(t, r)
+	other, cameOther := held(t)
+	c.Targets = append(c.Targets, relay.Target{Address: other})
+	for range 3 {
+		if err := r.Update(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dial(t, r.addr)
+	await(t, cameOther, "the second, where there are fewer")
+	if s := r.Stats(); s.Targets[0].Open != 1 || s.Targets[1].Open != 1 || s.Targets[0].Total != 1 {
+		t.Errorf("%+v", s.Targets)
+	}
+	first.Close()
+	r.ended(t)
+	if s := r.Stats(); s.Targets[0].Open != 0 {
+		t.Errorf("%+v", s.Targets)
+	}
+}
+
+// certified returns the configurations of a server that can prove its name, and of a client that asks for it.
+func certified(t *testing.T) (ofServer, ofClient *tls.Config) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return &tls.Config{Certificates: s.TLS.Certificates}, &tls.Config{RootCAs: roots, ServerName: "example.com"}
+}
+
+// TestTLSIsSpokenOnEitherSide with the PROXY header in front of it: what one relay sends another understands.
+func TestTLSIsSpokenOnEitherSide(t *testing.T) {
+	ofServer, ofClient := certified(t)
+	data := noise(1<<20 + 1)
+	bothWays(t, func(t *testing.T, c relay.Config) {
+		for version := 1; version <= 2; version++ {
+			inner := c
+			inner.TLS, inner.ProxyIn, inner.Targets = ofServer, true, []relay.Target{{Address: echo(t)}}
+			second := run(t, inner)
+			outer := c
+			outer.TLS, outer.ProxyOut = ofServer, version
+			outer.Targets = []relay.Target{{Address: second.addr, TLS: ofClient}}
+			first := run(t, outer)
+
+			client := tls.Client(dial(t, first.addr), ofClient)
+			go func() {
+				_, err := client.Write(data)
+				if err = errors.Join(err, client.CloseWrite()); err != nil {
+					t.Error(err)
+				}
+			}()
+			if got := hear(t, client); !bytes.Equal(got, data) {
+				t.Errorf("%d bytes came back, or others", len(got))
+			}
+			one, two := first.ended(t), second.ended(t)
+			if one.End != "--" || two.End != "--" || two.Forward != int64(len(data)) || one.Forward != two.Forward {
+				t.Errorf("%+v\n%+v", one, two)
+			}
+			if one.From.String() != client.LocalAddr().String() || two.From != one.From {
+				t.Errorf("from %v, which became %v and %v", client.LocalAddr(), one.From, two.From)
+			}
+		}
+	})
+}
+
+// TestAProxyHeaderDoesNotWaitForTheClient whose protocol may have the server speak first.
+func TestAProxyHeaderDoesNotWaitForTheClient(t *testing.T) {
+	bothWays(t, func(t *testing.T, c relay.Config) {
+		line := make(chan string, 1)
+		c.ProxyOut, c.Targets = 1, []relay.Target{{Address: server(t, func(s *net.TCPConn) {
+			text, _ := bufio.NewReader(s).ReadString('\n')
+			line <- text
+			_, _ = io.WriteString(s, "hello")
+			_ = s.CloseWrite()
+			_, _ = io.Copy(io.Discard, s)
+		})}}
+		r := run(t, c)
+		client := dial(t, r.addr)
+		if got := hear(t, client); string(got) != "hello" {
+			t.Errorf("%q", got)
+		}
+		_ = client.CloseWrite()
+		from := client.LocalAddr().(*net.TCPAddr)
+		if want := fmt.Sprintf("PROXY TCP4 127.0.0.1 127.0.0.1 %d ", from.Port); !strings.HasPrefix(await(t, line, "the header"), want) {
+			t.Errorf("not %q", want)
+		}
+		if rec := r.ended(t); rec.End != "--" || rec.Forward != 0 {
+			t.Errorf("%+v", rec)
+		}
+	})
+}
+
+// TestAMirrorGetsNoProxyHeader but the client's bytes.
+func TestAMirrorGetsNoProxyHeader(t *testing.T) {
+	var s sinks
+	r := run(t, relay.Config{
+		Targets: []relay.Target{{Address: countingEcho(t, true)}}, ProxyOut: 2,
+		Mirrors: []relay.Mirror{{Open: s.open, Direction: relay.Forward}},
+	})
+	client := dial(t, r.addr)
+	go say(t, client, []byte("the client's"))
+	if got := hear(t, client); string(got) != "the client's" {
+		t.Errorf("%q", got)
+	}
+	rec := r.ended(t)
+	k := s.all[relay.Forward]
+	if k == nil {
+		t.Fatal("nothing is mirrored")
+	}
+	if <-k.closed; k.String() != "the client's" || rec.Mirrored != 12 || rec.Lost != 0 || rec.Forward != 12 {
+		t.Errorf("the mirror has %q: %+v", k.String(), rec)
+	}
+}
+
+// TestACheckOfATLSTargetShakesHands: one that cannot is down, though it accepts.
+func TestACheckOfATLSTargetShakesHands(t *testing.T) {
+	ofServer, ofClient := certified(t)
+	inner := run(t, relay.Config{TLS: ofServer, ProxyIn: true, Targets: []relay.Target{{Address: echo(t)}}})
+	other := ofClient.Clone()
+	other.ServerName = "not.the.one"
+	for version := 1; version <= 2; version++ {
+		r := run(t, relay.Config{
+			ProxyOut: version, Check: relay.Check{Every: time.Millisecond},
+			Targets: []relay.Target{{Address: inner.addr, TLS: ofClient}, {Address: inner.addr, TLS: other}},
+		})
+		for end := time.Now().Add(10 * time.Second); r.Stats().Targets[1].Up; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the one with another name is up")
+			}
+		}
+		if s := r.Stats().Targets; !s[0].Up || s[0].Failed != 0 {
+			t.Errorf("%+v", s[0])
+		}
+	}
+}
+
+// TestUnixSocketsAreEitherSide and a target whose backlog is full is waited for, as one of TCP is.
+func TestUnixSocketsAreEitherSide(t *testing.T) {
+	dir := t.TempDir()
+	listenUnix := func(name string) net.Listener {
+		l, err := net.Listen("unix", filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	data := noise(1<<20 + 1)
+	target := listenUnix("target")
+	go func() {
+		for {
+			c, err := target.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	bothWays(t, func(t *testing.T, c relay.Config) {
+		c.Targets = []relay.Target{{Network: "unix", Address: filepath.Join(dir, "target")}}
+		c.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} // which is about those that have an address
+		r := run(t, c)
+		l := listenUnix("relay")
+		over := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { over <- r.Serve(ctx, l) }()
+		client, err := net.Dial("unix", filepath.Join(dir, "relay"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		go func() {
+			_, err := client.Write(data)
+			if err = errors.Join(err, client.(*net.UnixConn).CloseWrite()); err != nil {
+				t.Error(err)
+			}
+		}()
+		if got := hear(t, client); !bytes.Equal(got, data) {
+			t.Errorf("%d bytes came back, or others", len(got))
+		}
+		if rec := r.ended(t); rec.End != "--" || rec.From.IsValid() {
+			t.Errorf("%+v", rec)
+		}
+		cancel()
+		if err := await(t, over, "the end of serving"); err != nil {
+			t.Error(err)
+		}
+	})
+}
