@@ -44,7 +44,7 @@ type Mirror struct {
 	// connection is over and it has had everything. It is called beside the connection, which does not wait for it.
 	// A Write that does not return when the connection is over, and Linger with it, is ended by Close.
 	// What has a descriptor (*os.File, *net.TCPConn, *net.UnixConn) gets the bytes by splice, and so does what a [Bared]
-	// has. Its error, and that of closing, is logged.
+	// has. Its error, and that of closing, is logged. nil is nobody: what there would have been is counted, and not copied.
 	Open func(ctx context.Context, c Info, d Direction) (io.WriteCloser, error)
 
 	// Ended is called when a connection that was to be mirrored is over, before what was opened for it is closed; nil is
@@ -89,8 +89,6 @@ type Share struct {
 
 func (m *Mirror) check() error {
 	switch {
-	case m.Open == nil:
-		return errors.New("nothing to open")
 	case m.Direction > BothWays:
 		return fmt.Errorf("direction %d: want Forward, Backward or both", m.Direction)
 	case m.Ratio < 0 || m.Ratio > 1:
@@ -105,9 +103,9 @@ func (m *Mirror) check() error {
 type mirroring struct {
 	mirror    *Mirror
 	direction Direction
-	output    int // of the copy
-	late      *penstock.Late
-	close     func() error // once
+	output    int            // of the copy
+	late      *penstock.Late // nil if nobody gets it
+	close     func() error   // once
 
 	mu     sync.Mutex // guards what follows
 	opened io.Closer  // what Open has returned, if it is a Bared
@@ -152,6 +150,10 @@ func (c *conn) startMirrors() (opts []penstock.Option) {
 		if wanted == 0 {
 			wanted = BothWays
 		}
+		if m.Open == nil {
+			c.countMirrored(m, wanted)
+			continue
+		}
 		if wanted&Forward != 0 {
 			forward++
 			opts = append(opts, c.mirror(m, Forward, forward)...)
@@ -161,13 +163,22 @@ func (c *conn) startMirrors() (opts []penstock.Option) {
 			back = append(back, c.mirror(m, Backward, backward)...)
 		}
 	}
-	if len(c.mirrors) == 0 {
+	if forward+backward == 0 {
 		return nil
 	}
 	goOn := penstock.WithOutputErrors(func(op *penstock.OpError) bool {
 		return errors.As(op, new(*penstock.OutputError)) // a mirror's; the connection's own end it
 	})
 	return append(opts, goOn, penstock.WithBackward(append(back, goOn)...))
+}
+
+// countMirrored is for a mirror that nobody gets.
+func (c *conn) countMirrored(m *Mirror, wanted Direction) {
+	for _, d := range []Direction{Forward, Backward} {
+		if wanted&d != 0 {
+			c.mirrors = append(c.mirrors, &mirroring{mirror: m, direction: d, close: func() error { return nil }})
+		}
+	}
 }
 
 // mirror returns the options for a mirror of one direction.
@@ -219,6 +230,9 @@ func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, fa
 		}
 	}
 	for _, m := range c.mirrors {
+		if m.late == nil {
+			continue
+		}
 		c.r.closing.Go(func() {
 			if err := m.close(); err != nil {
 				c.r.log.Warn("mirror", c.aboutMirror(m, "error", err)...)
@@ -279,6 +293,9 @@ func (c *conn) unstick(ctx context.Context) (stop func()) {
 
 // failure returns what a mirror has failed with, if that is among a copy's errors.
 func (m *mirroring) failure(err error) error {
+	if m.late == nil {
+		return nil
+	}
 	for _, f := range allFailures(err) {
 		var o *penstock.OutputError
 		if errors.As(f, &o) && o.Output == m.output && f.forward == (m.direction == Forward) {
@@ -295,13 +312,16 @@ func (m *mirroring) got(forward, backward penstock.Report, over bool) (delivered
 	if m.direction == Backward {
 		rep = backward
 	}
-	out := rep.Outputs[m.output]
-	if !over && !out.Failed {
-		return out.Delivered, out.Skipped
-	}
 	wanted := rep.Consumed
 	if m.mirror.MaxBytes > 0 {
 		wanted = min(wanted, m.mirror.MaxBytes)
+	}
+	if m.late == nil {
+		return wanted, 0
+	}
+	out := rep.Outputs[m.output]
+	if !over && !out.Failed {
+		return out.Delivered, out.Skipped
 	}
 	return out.Delivered, max(wanted-out.Delivered, 0)
 }

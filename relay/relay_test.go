@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -231,6 +232,30 @@ func TestAMirrorGetsEveryByte(t *testing.T) {
 }
 
 // TestAMirrorThatTakesNothingHoldsNobodyUp, and what it lacks is told.
+func TestAMirrorThatNobodyGetsCountsEveryByteAndCostsNoCopy(t *testing.T) {
+	data := noise(5 << 20)
+	for most, want := range map[int64]int64{0: int64(len(data)), 1000: 1000} {
+		ended := make(chan relay.Ending, 1)
+		r := run(t, relay.Config{
+			Targets: []relay.Target{{Address: echo(t)}},
+			Mirrors: []relay.Mirror{{
+				Name: "m", MaxBytes: most, Queue: 1, Ended: func(_ relay.Info, e relay.Ending) { ended <- e },
+			}},
+		})
+		c := dial(t, r.addr)
+		go say(t, c, data)
+		if got := hear(t, c); !bytes.Equal(got, data) {
+			t.Errorf("%d bytes came back, or others", len(got))
+		}
+		if rec := r.ended(t); rec.End != "--" || rec.Lost != 0 || rec.Mirrored != 2*want || strings.Contains(rec.Path, "tee") {
+			t.Errorf("%+v", rec)
+		}
+		if e := <-ended; e.Forward != (relay.Share{Had: want}) || e.Backward != e.Forward {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
 func TestAMirrorThatTakesNothingHoldsNobodyUp(t *testing.T) {
 	data := noise(5 << 20)
 	for name, disconnect := range map[string]bool{"skip": false, "disconnect": true} {

@@ -34,7 +34,7 @@ const (
 func penstock(name string, mirrors ...string) kind {
 	return kind{name, "PENSTOCK", func(_ *workplace, p places) ([]string, error) {
 		args := []string{
-			"relay", "tcp-listen://" + p.listen, "tcp://" + p.target, "--access-log", "none", "--log-level", "error",
+			"relay", "tcp-listen://" + p.listen, "tcp://" + p.target, "--access-log", "none", "--log-level", "warn",
 		}
 		for _, m := range mirrors {
 			if m == toMirror {

@@ -64,7 +64,7 @@ func (m measurer) measure(r run, k kind) (got table.Sample, err error) {
 	if err != nil {
 		return got, err
 	}
-	s, err := m.set(k, r.server)
+	s, err := m.set(k, r.server, r.apart())
 	if err != nil {
 		return got, err
 	}

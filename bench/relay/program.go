@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/penstock-io/penstock/bench/internal/machine"
 	"github.com/penstock-io/penstock/bench/internal/role"
 )
@@ -24,15 +26,15 @@ type stage struct {
 	ended  chan error
 }
 
-// set starts a server and a relay to the port of it that is chosen.
-func (w *workplace) set(k kind, choose func(ports) string) (_ *stage, err error) {
+// set starts a server and a relay to the port of it that is chosen. Apart from each other they have a CPU for itself each.
+func (w *workplace) set(k kind, choose func(ports) string, apart bool) (_ *stage, err error) {
 	s := &stage{kind: k, ended: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			s.strike()
 		}
 	}()
-	if s.server, err = role.Start("server", role.Options{}); err != nil {
+	if s.server, err = role.Start("server", role.Options{CPUs: theirs(apart, false)}); err != nil {
 		return nil, err
 	}
 	if err := s.server.Out.Decode(&s.behind); err != nil {
@@ -56,13 +58,25 @@ func (w *workplace) set(k kind, choose func(ports) string) (_ *stage, err error)
 	s.relay = exec.Command(program, args...)
 	s.relay.Stderr = os.Stderr
 	s.relay.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := s.relay.Start(); err != nil {
+	start := s.relay.Start
+	if apart {
+		start = func() error { return role.StartOn(s.relay, theirs(apart, true)) }
+	}
+	if err := start(); err != nil {
 		s.relay = nil
 		return nil, err
 	}
 	s.tree = machine.Tree(s.relay.Process.Pid)
 	go func() { s.ended <- s.relay.Wait() }()
 	return s, s.await()
+}
+
+// theirs are the CPUs of the relay, or of all others, if these are to be apart; else nil, which is all of them.
+func theirs(apart, relay bool) *unix.CPUSet {
+	if !apart {
+		return nil
+	}
+	return role.Apart(relay)
 }
 
 // freeAddress is one where nobody listens. The relay that gets it finds nobody there unless somebody was quicker.

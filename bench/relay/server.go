@@ -139,6 +139,7 @@ func serveShort(l *net.TCPListener) error {
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	fd := int(f.Fd()) // which makes it wait
 	failed := make(chan error)
 	const waiting = 2 * clientsAtOnce

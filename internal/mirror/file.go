@@ -71,18 +71,10 @@ func create(path string) (*os.File, error) {
 	return nil, fmt.Errorf("%s: there are %d of this name; %%t in it would make them differ", path, mostNamesakes)
 }
 
-// toNull makes a mirror that nobody reads: all of them share one descriptor.
-func toNull(m *relay.Mirror, text, others string) error {
+// toNull makes a mirror that nobody gets: it only counts.
+func toNull(_ *relay.Mirror, text, others string) error {
 	if text != "null:" {
 		return errors.New("null: has nothing behind it")
-	}
-	open := sync.OnceValues(func() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_WRONLY, 0) })
-	m.Open = func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error) {
-		f, err := open()
-		if err != nil {
-			return nil, err
-		}
-		return &bared{f, func() error { return nil }}, nil
 	}
 	return noOthers(others)
 }

@@ -30,7 +30,7 @@ func TestAMirrorIsWhatItsTextSays(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if m.Name != text || m.Open == nil || m.Direction != want.Direction || m.Ratio != want.Ratio ||
+		if nobody := strings.HasPrefix(text, "null:"); m.Name != text || (m.Open == nil) != nobody || m.Direction != want.Direction || m.Ratio != want.Ratio ||
 			m.MaxBytes != want.MaxBytes || m.Queue != want.Queue || m.Disconnect != want.Disconnect {
 			t.Errorf("%s: %+v", text, m)
 		}

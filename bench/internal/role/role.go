@@ -52,7 +52,7 @@ func Start(name string, o Options) (*Process, error) {
 		return nil, err
 	}
 	if o.CPUs != nil {
-		err = startOn(c, o.CPUs)
+		err = StartOn(c, o.CPUs)
 	} else {
 		err = c.Start()
 	}
@@ -97,8 +97,13 @@ func Apart(alone bool) *unix.CPUSet {
 	return set
 }
 
-// startOn starts a process that runs on the given CPUs only, as it inherits them from the thread that starts it.
-func startOn(c *exec.Cmd, cpus *unix.CPUSet) error {
+// StartOn starts a process that runs on the given CPUs only, as it inherits them from the thread that starts it.
+func StartOn(c *exec.Cmd, cpus *unix.CPUSet) error {
+	return On(cpus, c.Start)
+}
+
+// On calls f on a thread that runs on the given CPUs only.
+func On(cpus *unix.CPUSet, f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before unix.CPUSet
@@ -109,5 +114,5 @@ func startOn(c *exec.Cmd, cpus *unix.CPUSet) error {
 		return err
 	}
 	defer unix.SchedSetaffinity(0, &before)
-	return c.Start()
+	return f()
 }
