@@ -263,14 +263,16 @@ func TestAMirrorThatTakesNothingHoldsNobodyUp(t *testing.T) {
 			stuck := make(chan struct{})
 			r := run(t, relay.Config{
 				Targets: []relay.Target{{Address: echo(t)}},
-				Mirrors: []relay.Mirror{{Name: "m", Direction: relay.Forward, Disconnect: disconnect,
+				Mirrors: []relay.Mirror{{
+					Name: "m", Direction: relay.Forward, Disconnect: disconnect,
 					Open: func(ctx context.Context, _ relay.Info, _ relay.Direction) (io.WriteCloser, error) {
 						select {
 						case <-stuck:
 						case <-ctx.Done():
 						}
 						return nil, errors.New("cannot be opened")
-					}}},
+					},
+				}},
 			})
 			c := dial(t, r.addr)
 			go say(t, c, data)

@@ -61,7 +61,8 @@ func comparisons() (all []comparison) {
 		iocopy(goCopy, false), iocopy("io.Copy, MultiWriter", true),
 	}
 	costs := []goal{
-		{withSocket, ours, rateCPU, 0, 1.6}, {withNull, ours, rateCPU, 0, 1.1},
+		{withSocket, ours, rateCPU, 0, 1.6},
+		{withNull, ours, rateCPU, 0, 1.1},
 		{withSocket, "", share, 0.999, 1.001},
 	}
 	return append(all,

@@ -67,8 +67,11 @@ func environment(c relay.Info, d relay.Direction) string {
 	var b strings.Builder
 	b.WriteString("export")
 	for _, v := range []struct{ name, value string }{
-		{"CONNECTION", fmt.Sprint(c.ID)}, {"DIRECTION", d.String()}, {"RELAY", c.Relay},
-		{"FROM", addressText(c)}, {"TARGET", c.Target},
+		{"CONNECTION", fmt.Sprint(c.ID)},
+		{"DIRECTION", d.String()},
+		{"RELAY", c.Relay},
+		{"FROM", addressText(c)},
+		{"TARGET", c.Target},
 	} {
 		fmt.Fprintf(&b, " PENSTOCK_%s='%s'", v.name, strings.ReplaceAll(strings.ReplaceAll(v.value, "\x00", ""), "'", `'\''`))
 	}

@@ -107,7 +107,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []frame{
-		{relay.Forward, time.Second, "hello"}, {relay.Backward, 2 * time.Second, "220 "},
+		{relay.Forward, time.Second, "hello"},
+		{relay.Backward, 2 * time.Second, "220 "},
 		{relay.Backward, 3 * time.Second, "yes"},
 		{relay.Forward, 4 * time.Second, strings.Repeat("x", 65536)},
 		{relay.Forward, 4 * time.Second, strings.Repeat("x", 70_000-65536)},
