@@ -11,8 +11,18 @@ import (
 	"github.com/penstock-io/penstock"
 )
 
+// again is what this process is started again for; nil if for the tests.
+var again func() error
+
 // TestMain fails the whole run if any test has left a goroutine, a socket or a page behind.
 func TestMain(m *testing.M) {
+	if again != nil {
+		if err := again(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	before := sockets()
 	code := m.Run()
 	if code == 0 {
