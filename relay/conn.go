@@ -85,9 +85,9 @@ func (c *conn) run(ctx context.Context) (Termination, error) {
 // part closes both sides, and gives up the connection's place, once. Mirrors may still be getting what they have not had.
 func (c *conn) part() {
 	c.parting.Do(func() {
-		c.client.Close()
+		hangUp(c.client)
 		if c.server != nil {
-			c.server.Close()
+			hangUp(c.server)
 			c.c.targets.leave(c.target)
 		}
 		if c.admitted {
@@ -98,6 +98,15 @@ func (c *conn) part() {
 		c.parted = true
 		c.r.mu.Unlock()
 	})
+}
+
+// hangUp closes a side. What has ended has said so by now, in TLS, too: an end that its peer did not say is not to be
+// told here, nor waited for, which Close of a TLS connection would, five seconds if the peer reads nothing.
+func hangUp(side net.Conn) {
+	if t, is := side.(*tls.Conn); is {
+		side = t.NetConn()
+	}
+	side.Close()
 }
 
 // atFault says whose fault it is that something before the data has failed, if nothing else is known that of who.

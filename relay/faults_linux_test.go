@@ -44,7 +44,7 @@ func through(t *testing.T, c relay.Config, data []byte) relay.Record {
 // TestWhatHappensToAMirrorHappensToNobodyElse whatever it is, and what it lacks is told: of every byte it is known
 // whether the mirror has had it.
 func TestWhatHappensToAMirrorHappensToNobodyElse(t *testing.T) {
-	data := noise(3<<20 + 1)
+	data := noise(1<<20 + 1)
 	full := smallDisk(t)
 	mirrors := map[string]func(t *testing.T) (open openFunc, got func() int64){
 		"a disk that is full": func(t *testing.T) (openFunc, func() int64) {
@@ -63,22 +63,22 @@ func TestWhatHappensToAMirrorHappensToNobodyElse(t *testing.T) {
 			}, func() int64 { return 0 }
 		},
 		"a peer that resets": func(t *testing.T) (openFunc, func() int64) {
-			return to(server(t, func(c *net.TCPConn) {
+			return tightly(server(t, func(c *net.TCPConn) {
 				_, _ = io.CopyN(io.Discard, c, 100_000)
 				reset(c)
 			})), nil
 		},
 		"a peer that closes at once": func(t *testing.T) (openFunc, func() int64) {
-			return to(server(t, func(*net.TCPConn) {})), nil
+			return tightly(server(t, func(*net.TCPConn) {})), nil
 		},
 		"a peer that never reads": func(t *testing.T) (openFunc, func() int64) {
 			stop := make(chan struct{})
 			addr := server(t, silent(stop))
 			t.Cleanup(func() { close(stop) }) // before the server's, which waits for it
-			return to(addr), nil
+			return tightly(addr), nil
 		},
 		"a peer that refuses": func(t *testing.T) (openFunc, func() int64) {
-			return to(refusing(t)), func() int64 { return 0 }
+			return tightly(refusing(t)), func() int64 { return 0 }
 		},
 		"a pipe whose reader has gone": func(t *testing.T) (openFunc, func() int64) {
 			return func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error) {
@@ -102,7 +102,8 @@ func TestWhatHappensToAMirrorHappensToNobodyElse(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, disconnect %v, no splice %v", name, disconnect, noSplice), func(t *testing.T) {
 					open, got := make(t)
 					rec := through(t, relay.Config{NoSplice: noSplice, Mirrors: []relay.Mirror{{
-						Name: "m", Open: open, Direction: relay.Forward, Disconnect: disconnect, Linger: 20 * time.Millisecond,
+						Name: "m", Open: open, Direction: relay.Forward, Disconnect: disconnect, Queue: 256 << 10,
+						Linger: 20 * time.Millisecond,
 					}}}, data)
 					if rec.Mirrored+rec.Lost != int64(len(data)) || rec.Lost == 0 {
 						t.Errorf("%d had and %d lost of %d", rec.Mirrored, rec.Lost, len(data))
@@ -117,6 +118,18 @@ func TestWhatHappensToAMirrorHappensToNobodyElse(t *testing.T) {
 }
 
 type openFunc = func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error)
+
+// tightly opens a connection whose buffer has no room for what the peer does not take.
+func tightly(addr string) openFunc {
+	open := to(addr)
+	return func(ctx context.Context, c relay.Info, d relay.Direction) (io.WriteCloser, error) {
+		w, err := open(ctx, c, d)
+		if err == nil {
+			err = w.(*net.TCPConn).SetWriteBuffer(4096)
+		}
+		return w, err
+	}
+}
 
 func to(addr string) openFunc {
 	return func(ctx context.Context, _ relay.Info, _ relay.Direction) (io.WriteCloser, error) {

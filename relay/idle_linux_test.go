@@ -216,7 +216,7 @@ func TestAUserWithoutPrivilegesHasPipesEnough(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	const nobody, n = 65534, 300
-	data := noise(100_000)
+	data := noise(50_000)
 	var mirrored sync.WaitGroup
 	mirrored.Add(2 * n)
 	mirror := server(t, func(s *net.TCPConn) {

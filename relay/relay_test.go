@@ -192,10 +192,10 @@ func (s *sinks) open(_ context.Context, _ relay.Info, d relay.Direction) (io.Wri
 
 // TestAMirrorGetsEveryByte of the directions that it is for, and no more of each than it is to have.
 func TestAMirrorGetsEveryByte(t *testing.T) {
-	data := noise(3<<20 + 1)
+	data := noise(1<<20 + 1)
 	for _, noSplice := range []bool{false, true} {
 		for _, d := range []relay.Direction{0, relay.Forward, relay.Backward} {
-			for _, most := range []int64{0, 1000, 2 << 20} {
+			for _, most := range []int64{0, 1000, 1 << 19} {
 				var s sinks
 				r := run(t, relay.Config{
 					Targets: []relay.Target{{Address: echo(t)}}, NoSplice: noSplice,

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -254,6 +255,67 @@ func TestTLSIsSpokenOnEitherSide(t *testing.T) {
 			}
 		}
 	})
+}
+
+// tapped is a connection that keeps what has been read from it.
+type tapped struct {
+	net.Conn
+	heard bytes.Buffer
+}
+
+func (c *tapped) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.heard.Write(b[:n])
+	return n, err
+}
+
+// alerts counts the records of TLS 1.2 in b that are alerts.
+func alerts(b []byte) (n int) {
+	for len(b) >= 5 {
+		if b[0] == 21 {
+			n++
+		}
+		b = b[min(5+int(binary.BigEndian.Uint16(b[3:])), len(b)):]
+	}
+	return n
+}
+
+// TestTLSTellsAnEndOnlyIfItWasSaid: of a connection that was killed or reset a peer that looks can see that it lacks
+// something.
+func TestTLSTellsAnEndOnlyIfItWasSaid(t *testing.T) {
+	ofServer, ofClient := certified(t)
+	ofClient.MaxVersion = tls.VersionTLS12 // whose alerts can be told from outside
+	for name, test := range map[string]struct {
+		act  func(r *running, s *net.TCPConn)
+		told int
+	}{
+		"said":                {func(_ *running, s *net.TCPConn) { s.Close() }, 1},
+		"reset by the target": {func(_ *running, s *net.TCPConn) { reset(s) }, 0},
+		"killed":              {func(r *running, _ *net.TCPConn) { r.Kill(r.Connections()[0].ID) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			came, stop := make(chan *net.TCPConn, 1), make(chan struct{})
+			r := run(t, relay.Config{TLS: ofServer, Targets: []relay.Target{{Address: server(t, func(s *net.TCPConn) {
+				_, _ = io.WriteString(s, "a beginning")
+				came <- s
+				<-stop
+			})}}})
+			defer close(stop)
+			raw := &tapped{Conn: dial(t, r.addr)}
+			client := tls.Client(raw, ofClient)
+			b := make([]byte, 11)
+			if _, err := io.ReadFull(client, b); err != nil {
+				t.Error(err)
+			}
+			test.act(r, <-came)
+			_, _ = io.Copy(io.Discard, client)
+			client.Close()
+			r.ended(t)
+			if n := alerts(raw.heard.Bytes()); n != test.told {
+				t.Errorf("the end is told %d times, want %d", n, test.told)
+			}
+		})
+	}
 }
 
 // TestAProxyHeaderDoesNotWaitForTheClient whose protocol may have the server speak first.
