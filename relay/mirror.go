@@ -233,7 +233,7 @@ func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, fa
 		if m.late == nil {
 			continue
 		}
-		c.r.closing.Go(func() {
+		c.r.beside(func() {
 			if err := m.close(); err != nil {
 				c.r.log.Warn("mirror", c.aboutMirror(m, "error", err)...)
 			}

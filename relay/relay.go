@@ -22,9 +22,9 @@ type Relay struct {
 	mu       sync.Mutex // guards what follows
 	conns    map[uint64]*conn
 	closed   bool
-	closing  sync.WaitGroup // mirrors of connections that are over
-	draining chan struct{}  // closed when no more connections are to be accepted
-	idle     sync.Cond      // of mu: told when a connection is over
+	draining chan struct{} // closed when no more connections are to be accepted
+	closing  int           // mirrors of connections that are over, which are being closed
+	idle     sync.Cond     // of mu: told when a connection is over, or a mirror closed
 }
 
 // ids numbers the connections of all relays of this process, so that a number alone says which one is meant.
@@ -146,19 +146,35 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 	}
 	r.mu.Unlock()
 	r.config.Load().targets.stop()
-	closed := make(chan struct{})
-	go func() {
-		r.closing.Wait()
-		close(closed)
-	}()
-	select {
-	case <-closed:
-	case <-ctx.Done():
+	awake := context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.idle.Broadcast()
+	})
+	defer awake()
+	r.mu.Lock()
+	for r.closing > 0 && ctx.Err() == nil {
+		r.idle.Wait()
 	}
+	r.mu.Unlock()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// beside closes a mirror of a connection that is over, beside the relay; Shutdown waits for it.
+func (r *Relay) beside(closeMirror func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closing++
+	go func() {
+		closeMirror()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.closing--
+		r.idle.Broadcast()
+	}()
 }
 
 // busyLocked tells whether there are connections that Shutdown waits for: all, or those that are not left behind with

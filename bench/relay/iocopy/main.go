@@ -19,12 +19,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: iocopy LISTEN TARGET [MIRROR]")
 		os.Exit(2)
 	}
-	if err := serve(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
-		fmt.Fprintf(os.Stderr, "iocopy: %v\n", err)
-		os.Exit(1)
-	}
+	fmt.Fprintf(os.Stderr, "iocopy: %v\n", serve(os.Args[1], os.Args[2], os.Args[3:]))
+	os.Exit(1)
 }
 
+// serve relays until it cannot accept any more, and returns why.
 func serve(listen, target string, mirrors []string) error {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
