@@ -1,7 +1,6 @@
 package penstock
 
 import (
-	"context"
 	"errors"
 	"time"
 )
@@ -166,28 +165,5 @@ func (q *queue) leftOver(cause error, rest []byte) (*Pipe, error) {
 		parts, errs = append(parts, b), append(errs, err)
 	}
 	parts = append(parts, rest)
-	return heapPipes(parts), errors.Join(errs...)
-}
-
-// heapPipes is heapPipe of several pieces.
-func heapPipes(parts [][]byte) *Pipe {
-	n := 0
-	for _, b := range parts {
-		if len(b) > 0 {
-			parts[n] = b
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	p := NewPipe(n)
-	for _, b := range parts[:n] {
-		err := p.Push(context.Background(), Buffer{page: loosePage(b), length: uint32(len(b))}, NonBlock)
-		if err != nil {
-			panic("penstock: a pipe with a free slot refuses a buffer: " + err.Error())
-		}
-	}
-	_ = p.CloseWrite() // never fails
-	return p
+	return heapPipe(parts...), errors.Join(errs...)
 }

@@ -4,17 +4,21 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 )
 
 // What is in flight when a transfer fails. It lies in a memory pipe on the heap, which may be forgotten.
 
-// heapPipe is a pipe of bytes that are its own, and then the end; nil if there are none.
-func heapPipe(b []byte) *Pipe {
-	if len(b) == 0 {
+// heapPipe is a pipe of pieces that are its own, one after the other, and then the end; nil if there are no bytes.
+func heapPipe(pieces ...[]byte) *Pipe {
+	pieces = slices.DeleteFunc(pieces, func(b []byte) bool { return len(b) == 0 })
+	if len(pieces) == 0 {
 		return nil
 	}
-	p := NewPipe(1)
-	deposit(p, b)
+	p := NewPipe(len(pieces))
+	for _, b := range pieces {
+		deposit(p, b)
+	}
 	_ = p.CloseWrite() // never fails
 	return p
 }

@@ -31,7 +31,7 @@ func (j *copyJob) talk(ctx context.Context, given ends) int {
 // open opens the ends that are not open yet, and returns the status of what could not be.
 func (c *conversation) open(ctx context.Context) int {
 	j := c.job
-	config := address.Config{Say: func(text string) { j.say("%s", text) }}
+	config := j.config()
 	var err error
 	if c.a == nil {
 		if c.a, err = j.source.Open(ctx, address.Both, config); err != nil {

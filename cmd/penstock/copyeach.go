@@ -34,7 +34,7 @@ func (j *copyJob) each(ctx context.Context, one func(context.Context, ends) int)
 
 // listen opens the address that is good for several connections: the source has place -1. There may be none.
 func (j *copyJob) listen(ctx context.Context) (*address.Listener, int, error) {
-	c := address.Config{Say: func(text string) { j.say("%s", text) }}
+	c := j.config()
 	if repeats(j.source) {
 		l, err := j.source.Listen(ctx, j.role(address.Source), c)
 		return l, -1, err
@@ -64,7 +64,6 @@ func (j *copyJob) cannotOpen(ctx context.Context, place int, err error) int {
 // eachConnection makes a copy for each connection.
 func (j *copyJob) eachConnection(ctx context.Context, l *address.Listener, place int, one func(context.Context, ends) int) int {
 	var all sync.WaitGroup
-	defer all.Wait()
 	var mu sync.Mutex
 	status := 0
 	for {

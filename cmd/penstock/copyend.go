@@ -68,7 +68,7 @@ func (s *stream) lostAt(o *output, at int64, cause error, inFlight []byte) {
 	if cerr := o.end.Close(); cerr != nil && !errors.Is(cerr, syscall.EPIPE) {
 		err = fmt.Errorf("%v; %s", err, withoutAddress(cerr)) // and so no broken pipe, which may be none to be told of
 	}
-	if n := len(inFlight); n > 0 && !s.quietlyFor(o, err) {
+	if n := len(inFlight); n > 0 && !s.forgives(o, err) {
 		if s.job.saveInFlight == "" {
 			o.fate = fmt.Sprintf("; %d bytes in flight did not reach it", n)
 		} else {
@@ -116,7 +116,10 @@ func (s *stream) deliver(ops []*penstock.OpError) {
 		case o == nil:
 			_, _ = io.Copy(s.sum, op.InFlight) // a hash takes everything
 		default:
-			all.Go(func() { s.bring(o, op.InFlight) })
+			all.Go(func() {
+				b, _ := io.ReadAll(op.InFlight) // memory
+				s.bring(o, b)
+			})
 		}
 	}
 	all.Wait()
@@ -131,7 +134,7 @@ func (s *stream) deliver(ops []*penstock.OpError) {
 	}
 	for _, o := range s.outs {
 		if o.err == nil && o.end != nil && len(b) > 0 {
-			all.Go(func() { s.bring(o, bytes.NewReader(b)) })
+			all.Go(func() { s.bring(o, b) })
 		}
 	}
 	all.Wait()
@@ -140,8 +143,7 @@ func (s *stream) deliver(ops []*penstock.OpError) {
 var errGrace = fmt.Errorf("not taken within %v", grace)
 
 // bring writes to one destination what was in flight.
-func (s *stream) bring(o *output, inFlight io.Reader) {
-	b, _ := io.ReadAll(inFlight) // memory
+func (s *stream) bring(o *output, b []byte) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), grace, errGrace)
 	defer cancel()
 	rep, err := penstock.Copy(ctx, o.end.Writer, bytes.NewReader(b))
@@ -172,7 +174,7 @@ func (s *stream) finish(ctx context.Context) {
 		}
 		all.Go(func() {
 			end := o.end.Finish
-			if s.cut() && (o.addr.Scheme == address.HTTP || o.addr.Scheme == address.HTTPS) {
+			if s.cut() && o.uploads() {
 				end = func(context.Context) error { _ = o.end.Close(); return nil } // nobody is to take a part for the whole
 			}
 			if err := end(ctx); err != nil {
@@ -192,6 +194,11 @@ func (s *stream) finish(ctx context.Context) {
 // cut tells whether the stream ended before its end.
 func (s *stream) cut() bool { return s.srcErr != nil || s.broken || s.stopped }
 
+// uploads tells whether a destination takes all or nothing.
+func (o *output) uploads() bool {
+	return o.addr.Scheme == address.HTTP || o.addr.Scheme == address.HTTPS
+}
+
 // giveUp closes what has not been finished.
 func (s *stream) giveUp() {
 	if s.src != nil {
@@ -204,14 +211,13 @@ func (s *stream) giveUp() {
 	}
 }
 
-// quietly tells whether a destination's failure is none: a pipe whose reader has gone, for who asked for that.
-func (s *stream) quietly(o *output) bool {
-	nopipe := s.job.outputError == "warn-nopipe" || s.job.outputError == "exit-nopipe"
-	return nopipe && errors.Is(o.err, syscall.EPIPE) && o.isPipe()
-}
+// quietly tells whether a destination's failure is none.
+func (s *stream) quietly(o *output) bool { return s.forgives(o, o.err) }
 
-func (s *stream) quietlyFor(o *output, cause error) bool {
-	return s.quietly(&output{addr: o.addr, end: o.end, err: cause})
+// forgives tells whether an error is none of a destination's: a pipe whose reader has gone, for who asked for that.
+func (s *stream) forgives(o *output, err error) bool {
+	nopipe := s.job.outputError == "warn-nopipe" || s.job.outputError == "exit-nopipe"
+	return nopipe && errors.Is(err, syscall.EPIPE) && o.isPipe()
 }
 
 // isPipe tells whether what is written to is a pipe.
@@ -337,6 +343,6 @@ func (s *stream) tell() {
 // delivered tells whether all destinations have what was read. An upload that was cut has nothing of it.
 func (s *stream) delivered() bool {
 	return !slices.ContainsFunc(s.outs, func(o *output) bool {
-		return o.err != nil || o.addr.Scheme == address.HTTP || o.addr.Scheme == address.HTTPS
+		return o.err != nil || o.uploads()
 	})
 }

@@ -156,9 +156,9 @@ func (j *copyJob) checkTogether() error {
 		return errors.New("--both: goes without --sum, --resume, --save-in-flight, --buffer and --skip")
 	case j.resume && plain == 0:
 		return errors.New("--resume: no destination is a file")
-	case j.resume && (several > 0 || j.stdinTwice()):
+	case j.resume && (several > 0 || j.stdoutTwice()):
 		return errors.New("--resume: goes with one copy")
-	case j.stdinTwice():
+	case j.stdoutTwice():
 		return errors.New(`"-" can be the source and one destination`)
 	case len(j.destinations) == 1 && j.destinations[0].Options.OnSlow == "skip":
 		return errors.New("?on-slow=skip: is for one destination among several; a single one may have a --buffer")
@@ -176,8 +176,8 @@ func (j *copyJob) overwrites() bool {
 	})
 }
 
-// stdinTwice tells whether standard output is wanted more than once.
-func (j *copyJob) stdinTwice() bool {
+// stdoutTwice tells whether standard output is wanted more than once.
+func (j *copyJob) stdoutTwice() bool {
 	n := 0
 	for _, a := range j.destinations {
 		if a.Scheme == address.Stdio {
@@ -301,6 +301,11 @@ func (j *copyJob) options() []penstock.Option {
 		opts = append(opts, penstock.WithStable())
 	}
 	return opts
+}
+
+// config is what opening an address needs of the copy.
+func (j *copyJob) config() address.Config {
+	return address.Config{Say: func(text string) { j.say("%s", text) }}
 }
 
 // pipes is how large the pipes are to be that bulk goes through, those of others included.

@@ -156,15 +156,21 @@ func (s *stream) states() (all []meter.State) {
 	return all
 }
 
-// look adds to a state what a transfer tells of an output.
-func (o *output) look(st *meter.State, rep *penstock.Report) {
+// reportIn is what a transfer tells of an output; of the only one it tells by itself.
+func (o *output) reportIn(rep *penstock.Report) penstock.OutputReport {
+	if rep.Outputs != nil {
+		return rep.Outputs[o.place]
+	}
 	out := penstock.OutputReport{Delivered: rep.Delivered, Path: rep.Path, Stalled: rep.SinkStalled}
 	if rep.Waiting == penstock.SideSink {
 		out.Since = rep.Since
 	}
-	if rep.Outputs != nil {
-		out = rep.Outputs[o.place]
-	}
+	return out
+}
+
+// look adds to a state what a transfer tells of an output.
+func (o *output) look(st *meter.State, rep *penstock.Report) {
+	out := o.reportIn(rep)
 	st.Bytes += out.Delivered
 	st.Path = string(out.Path)
 	if out.Skipped+o.skipped > 0 && st.Note == "" {

@@ -82,7 +82,8 @@ func (s *stream) open(ctx context.Context) {
 }
 
 func (s *stream) openSource(ctx context.Context) {
-	c := address.Config{Say: func(text string) { s.job.say("%s", text) }, Offset: s.before + int64(s.job.skip)}
+	c := s.job.config()
+	c.Offset = s.before + int64(s.job.skip)
 	s.src = s.given.source
 	if s.src == nil {
 		if s.src, s.srcErr = s.job.source.Open(ctx, address.Source, c); s.srcErr != nil {
@@ -128,7 +129,8 @@ func (s *stream) most() int64 {
 }
 
 func (s *stream) openDestinations(ctx context.Context) {
-	c := address.Config{Say: func(text string) { s.job.say("%s", text) }, Resume: s.job.resume}
+	c := s.job.config()
+	c.Resume = s.job.resume
 	for i, o := range s.outs {
 		end, err := s.given.destination, error(nil)
 		switch {
@@ -227,7 +229,7 @@ func (s *stream) move(ctx context.Context) {
 	grow(s.src.Reader, s.job.pipes())
 	ws := s.writers()
 	for _, o := range s.outs {
-		if q, ok := s.job.queueOf(o, len(ws)); ok && o.place >= 0 {
+		if q, ok := s.job.queueOf(&o.addr); ok && o.place >= 0 {
 			opts = append(opts, penstock.WithQueue(o.place, q))
 		}
 	}
@@ -282,9 +284,9 @@ func (s *stream) copied() (n int64) {
 }
 
 // queueOf is the buffer of a destination, if it has one.
-func (j *copyJob) queueOf(o *output, among int) (q penstock.Queue, is bool) {
+func (j *copyJob) queueOf(a *address.Address) (q penstock.Queue, is bool) {
 	q.Size = int64(j.buffer)
-	switch o.addr.Options.OnSlow {
+	switch a.Options.OnSlow {
 	case "skip":
 		q.Full = penstock.QueueSkips
 	case "disconnect":
@@ -342,10 +344,7 @@ func (s *stream) settle(ctx context.Context, rep penstock.Report, err error) {
 		if o.place < 0 {
 			continue
 		}
-		out := penstock.OutputReport{Delivered: rep.Delivered, Path: rep.Path}
-		if rep.Outputs != nil {
-			out = rep.Outputs[o.place]
-		}
+		out := o.reportIn(&rep)
 		o.had += out.Delivered
 		o.skipped += out.Skipped
 		o.path = out.Path

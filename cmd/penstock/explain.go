@@ -75,7 +75,7 @@ func (j *copyJob) explain() (edges []explained, err error) {
 		}
 		defer dst.close()
 		ws, ends = append(ws, dst.writer), append(ends, dst)
-		if q, is := j.queueOf(&output{addr: a}, len(j.destinations)); is {
+		if q, is := j.queueOf(&a); is {
 			opts = append(opts, penstock.WithQueue(i, q))
 		}
 	}
