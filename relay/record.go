@@ -32,6 +32,8 @@ type Record struct {
 	Lost     int64         `json:"lost,omitempty"` // bytes that a mirror should have had, and has not
 	End      string        `json:"end,omitempty"`  // the Termination; empty while it lasts
 	Error    string        `json:"error,omitempty"`
+
+	spliced int64 // bytes that did not enter this process
 }
 
 // String is a line for a log.
@@ -58,13 +60,16 @@ func (r Record) String() string {
 	return b.String()
 }
 
-// counters are those of a Relay, of all connections that are over.
+// counters are those of a Relay.
 type counters struct {
-	accepted, refused, retried, scarce atomic.Int64
-	forward, backward                  atomic.Int64
-	spliced                            atomic.Int64
-	mirrored, unmirrored               atomic.Int64
-	ends                               [256][256]atomic.Int64
+	accepted, retried, scarce atomic.Int64
+
+	// Of all connections that are over; guarded by the relay's lock.
+	refused              int64
+	forward, backward    int64
+	spliced              int64
+	mirrored, unmirrored int64
+	ends                 map[Termination]int64
 }
 
 // Stats are the counters of a Relay. Those that only go up count what is over, and what is not over as far as it is.
@@ -119,16 +124,12 @@ func (r *Relay) statsOfConnections() Stats {
 	defer r.mu.Unlock()
 	c := &r.counters
 	s := Stats{
-		Accepted: c.accepted.Load(), Refused: c.refused.Load(), Retried: c.retried.Load(), Scarce: c.scarce.Load(),
-		Forward: c.forward.Load(), Backward: c.backward.Load(), Spliced: c.spliced.Load(),
-		Mirrored: c.mirrored.Load(), Lost: c.unmirrored.Load(), Ends: make(map[string]int64),
+		Accepted: c.accepted.Load(), Refused: c.refused, Retried: c.retried.Load(), Scarce: c.scarce.Load(),
+		Forward: c.forward, Backward: c.backward, Spliced: c.spliced,
+		Mirrored: c.mirrored, Lost: c.unmirrored, Ends: make(map[string]int64, len(c.ends)),
 	}
-	for who := range c.ends {
-		for phase := range c.ends[who] {
-			if n := c.ends[who][phase].Load(); n > 0 {
-				s.Ends[Termination{byte(who), byte(phase)}.String()] = n
-			}
-		}
+	for end, n := range c.ends {
+		s.Ends[end.String()] = n
 	}
 	for _, one := range r.conns {
 		if one.counted {
@@ -140,7 +141,7 @@ func (r *Relay) statsOfConnections() Stats {
 		s.Backward += rec.Backward
 		s.Mirrored += rec.Mirrored
 		s.Lost += rec.Lost
-		s.Spliced += one.splicedLocked()
+		s.Spliced += rec.spliced
 	}
 	return s
 }
@@ -182,22 +183,13 @@ func (c *conn) recordLocked() Record {
 	return r
 }
 
-// splicedLocked is how much of it did not enter this process. The relay's lock is held.
-func (c *conn) splicedLocked() (n int64) {
-	if !c.moving {
-		return 0
-	}
-	forward, backward := c.both.Report()
-	for _, rep := range []*penstock.Report{&forward, &backward} {
-		n += rep.By(penstock.PathSplice) + rep.By(penstock.PathTeeSplice)
-	}
-	return n
-}
-
 func (r *Record) add(forward, backward penstock.Report) {
 	r.Forward, r.Backward = forward.Delivered, backward.Delivered
 	if r.Path = string(forward.Path); forward.Delivered == 0 {
 		r.Path = string(backward.Path)
+	}
+	for _, rep := range []*penstock.Report{&forward, &backward} {
+		r.spliced += rep.By(penstock.PathSplice) + rep.By(penstock.PathTeeSplice)
 	}
 }
 
@@ -220,14 +212,14 @@ func (c *conn) count(end Termination) Record {
 	rec := c.recordLocked()
 	rec.End = end.String()
 	n := &c.r.counters
-	n.ends[end[0]][end[1]].Add(1)
-	if end[0] == byProxy && end[1] == inHello {
-		n.refused.Add(1)
+	n.ends[end]++
+	if end == (Termination{byProxy, inHello}) {
+		n.refused++
 	}
-	n.forward.Add(rec.Forward)
-	n.backward.Add(rec.Backward)
-	n.mirrored.Add(rec.Mirrored)
-	n.unmirrored.Add(rec.Lost)
-	n.spliced.Add(c.splicedLocked())
+	n.forward += rec.Forward
+	n.backward += rec.Backward
+	n.mirrored += rec.Mirrored
+	n.unmirrored += rec.Lost
+	n.spliced += rec.spliced
 	return rec
 }

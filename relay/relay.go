@@ -42,6 +42,7 @@ func New(c Config) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{conns: make(map[uint64]*conn), draining: make(chan struct{})}
+	r.counters.ends = make(map[Termination]int64)
 	r.idle.L = &r.mu
 	if r.log = c.Log; r.log == nil {
 		r.log = slog.Default()
@@ -144,15 +145,7 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 	for r.busyLocked(left) {
 		r.idle.Wait()
 	}
-	r.mu.Unlock()
 	r.config.Load().targets.stop()
-	awake := context.AfterFunc(ctx, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.idle.Broadcast()
-	})
-	defer awake()
-	r.mu.Lock()
 	for r.closing > 0 && ctx.Err() == nil {
 		r.idle.Wait()
 	}
@@ -205,13 +198,14 @@ func (r *Relay) stopAccepting() {
 	}
 }
 
-// endAll ends every connection.
+// endAll ends every connection, and tells who waits for them.
 func (r *Relay) endAll(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.conns {
 		c.cancel(cause)
 	}
+	r.idle.Broadcast()
 }
 
 // Kill ends a connection, and tells whether there was one of that number.
