@@ -186,7 +186,11 @@ func (c *carriage) tryTake(fd int) {
 	}
 	space := c.space()
 	c.t.called()
-	c.moved, c.err = kernel.Read(fd, space[:min(c.n, len(space))])
+	read := kernel.Read
+	if c.in.isSocket() {
+		read = kernel.RecvNow
+	}
+	c.moved, c.err = read(fd, space[:min(c.n, len(space))])
 	c.bytes = space[:c.moved]
 }
 

@@ -284,7 +284,7 @@ func (e *edge) write(fd int, b []byte) (int, error) {
 		b = b[:min(len(b), os.Getpagesize())] // what a pipe takes that can be written to at all
 	}
 	write := kernel.Write
-	if e.parks() && e.isSocket() {
+	if e.isSocket() {
 		write = kernel.SendNow
 	}
 	n, err := write(fd, b)
