@@ -18,7 +18,7 @@ type Config struct {
 	Check   Check    // how it is found out which of them are up
 
 	ConnectTimeout time.Duration // for each target that is tried; 0 is DefaultConnectTimeout
-	KeepAlive      time.Duration // between probes of a quiet peer, of both sides; 0 is 15 s, negative is none
+	KeepAlive      time.Duration // between probes of a quiet peer, of both sides; 0 is DefaultKeepAlive, negative is none
 
 	TLS          *tls.Config   // to be spoken with clients; nil is none
 	ProxyIn      bool          // clients begin with a PROXY header, of version 1 or 2, that says who they are; without one they are refused
@@ -44,6 +44,7 @@ type Config struct {
 
 // Defaults of a Config.
 const (
+	DefaultKeepAlive      = 15 * time.Second
 	DefaultConnectTimeout = 5 * time.Second
 	DefaultHelloTimeout   = 10 * time.Second
 )

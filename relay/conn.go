@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,7 +45,6 @@ func (r *Relay) forward(client net.Conn) {
 	defer cancel(nil)
 	c := &conn{r: r, c: r.config.Load(), id: ids.Add(1), began: time.Now(), client: client, cancel: cancel}
 	c.from, c.to = addrOf(client.RemoteAddr()), addrOf(client.LocalAddr())
-	c.probe()
 	defer c.part()
 	if !r.add(c) {
 		return
@@ -56,10 +56,28 @@ func (r *Relay) forward(client net.Conn) {
 	c.over(end, err)
 }
 
-// probe sets how often a client that is quiet is asked whether it is still there, unless the listener's is right.
-func (c *conn) probe() {
-	tcp, ok := c.client.(*net.TCPConn)
-	if every := c.c.KeepAlive; ok && every != 0 { // errors are a connection's that is broken, which reading tells
+// stop ends the connection, whatever it is at.
+func (c *conn) stop(cause error) {
+	c.cancel(cause)
+	c.r.mu.Lock()
+	both, moving := c.both, c.moving
+	c.r.mu.Unlock()
+	if moving {
+		both.Stop(cause)
+	}
+}
+
+// probesAfter is how long a connection lasts before its peers are asked whether they are still there: what is over before
+// does not pay for that.
+const probesAfter = time.Second
+
+// probe sets how often a side that is quiet is asked whether it is still there.
+func (c *conn) probe(side net.Conn) {
+	if t, is := side.(*tls.Conn); is {
+		side = t.NetConn()
+	}
+	every := cmp.Or(c.c.KeepAlive, DefaultKeepAlive)
+	if tcp, is := side.(*net.TCPConn); is { // errors are a connection's that is broken, which reading tells
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: every > 0, Idle: every, Interval: every})
 	}
 }
@@ -70,7 +88,7 @@ func (c *conn) run(ctx context.Context) (Termination, error) {
 		return Termination{c.atFault(ctx, err, byClient), inHello}, err
 	}
 	if c.c.Timeout > 0 {
-		stop := time.AfterFunc(c.c.Timeout, func() { c.cancel(errTooLong) })
+		stop := time.AfterFunc(c.c.Timeout, func() { c.stop(errTooLong) })
 		defer stop.Stop()
 	}
 	if err := c.connect(ctx); err != nil {
@@ -201,10 +219,18 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 	if err != nil {
 		return Termination{byInternal, inConnect}, err
 	}
+	probes := time.AfterFunc(probesAfter, func() {
+		c.probe(c.client)
+		c.probe(c.server)
+	})
+	defer probes.Stop()
 	c.r.mu.Lock()
 	c.both, c.moving = penstock.NewBoth(c.client.(readWriter), c.server.(readWriter), opts...), true
 	c.r.mu.Unlock()
-	forward, backward, err := c.both.Run(ctx)
+	if ctx.Err() != nil { // before there was something to be stopped
+		c.both.Stop(context.Cause(ctx))
+	}
+	forward, backward, err := c.both.Run(context.Background())
 	moved()
 	unstuck()
 	all := err

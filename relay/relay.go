@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +78,7 @@ func (r *Relay) Update(c Config) error {
 // error is nil. Connections that are there go on. It may be called for several listeners.
 func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	over := make(chan struct{})
+	w := workers{r: r, next: make(chan net.Conn), over: over}
 	var closing sync.WaitGroup
 	defer closing.Wait() // the address is free when this returns
 	defer close(over)
@@ -106,7 +109,7 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 			}
 			return err
 		}
-		go r.forward(c)
+		w.forward(c)
 	}
 }
 
@@ -201,23 +204,23 @@ func (r *Relay) stopAccepting() {
 // endAll ends every connection, and tells who waits for them.
 func (r *Relay) endAll(cause error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range r.conns {
-		c.cancel(cause)
-	}
+	all := slices.Collect(maps.Values(r.conns))
 	r.idle.Broadcast()
+	r.mu.Unlock()
+	for _, c := range all {
+		c.stop(cause)
+	}
 }
 
 // Kill ends a connection, and tells whether there was one of that number.
 func (r *Relay) Kill(id uint64) bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	c := r.conns[id]
-	if c == nil {
-		return false
+	r.mu.Unlock()
+	if c != nil {
+		c.stop(errKilled)
 	}
-	c.cancel(errKilled)
-	return true
+	return c != nil
 }
 
 // add makes a connection known, unless no more are to be.

@@ -60,7 +60,7 @@ func newTargets(c *Config, old *targets, log *slog.Logger) *targets {
 		if t.Network == "" {
 			t.Network = "tcp"
 		}
-		made := &target{Target: t, dialer: net.Dialer{KeepAlive: c.KeepAlive}, known: new(known)}
+		made := &target{Target: t, dialer: net.Dialer{KeepAlive: -1}, known: new(known)}
 		same := func(o *target) bool { return o.Network == t.Network && o.Address == t.Address }
 		if i := slices.IndexFunc(before, same); i >= 0 {
 			made.known = before[i].known

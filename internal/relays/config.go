@@ -167,6 +167,7 @@ func parseListen(text string) (address.Address, *tls.Config, error) {
 	if err := noMoreThan(a, kept, "alpn, ca, cert, key, mode, rcvbuf, reuseport, sndbuf"); err != nil {
 		return a, nil, err
 	}
+	o.KeepAlive = -1 // the relay sees to that
 	var secure *tls.Config
 	if a.Scheme == address.TLSListen {
 		secure, err = a.TLSConfig()
