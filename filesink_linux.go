@@ -72,7 +72,7 @@ func (s *fdSink) TryWritev(views [][]byte) (int, error) {
 func (s *fdSink) tryWrite(fd uintptr) {
 	switch {
 	case len(s.rest) == 1:
-		s.moved, s.err = kernel.Write(int(fd), s.rest[0])
+		s.moved, s.err = kernel.SendNow(int(fd), s.rest[0])
 	default:
 		s.moved, s.err = kernel.Writev(int(fd), s.rest[:min(len(s.rest), kernel.MaxVector)])
 	}

@@ -249,7 +249,11 @@ func (s *fdSource) rawRead(b []byte) (int, error) {
 }
 
 func (s *fdSource) doRead(fd uintptr) bool {
-	s.moved, s.err = kernel.Read(int(fd), s.space)
+	read := kernel.Read
+	if s.isSocket() {
+		read = kernel.RecvNow
+	}
+	s.moved, s.err = read(int(fd), s.space)
 	return true
 }
 
