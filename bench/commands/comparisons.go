@@ -1,6 +1,9 @@
 package main
 
-import "math"
+import (
+	"github.com/penstock-io/penstock/bench/internal/rounds"
+	"github.com/penstock-io/penstock/bench/internal/table"
+)
 
 // kind is a program, or a few that are connected by pipes.
 type kind struct {
@@ -10,14 +13,11 @@ type kind struct {
 
 func one(name string, argv ...string) kind { return kind{name, [][]string{argv}} }
 
+// String is its name.
+func (k kind) String() string { return k.name }
+
 // comparison is several kinds that do the same. The first is penstock copy.
-type comparison struct {
-	name  string // for -run
-	title string
-	sort  sort
-	kinds []kind
-	goals []goal
-}
+type comparison = rounds.Comparison[kind, sort]
 
 // sort is of runs.
 type sort int
@@ -30,14 +30,6 @@ const (
 	small                // echo x | X
 )
 
-// goal is what penstock copy is to reach, against another kind.
-type goal struct {
-	against string // empty: the value itself
-	metric  int
-	least   float64
-	most    float64
-}
-
 // The metrics of a stream, and those of a start.
 const (
 	rate = iota
@@ -46,17 +38,32 @@ const (
 	wall = 0
 )
 
-func atLeast(times float64, against string) goal { return goal{against, rate, times, math.Inf(1)} }
-func atMost(times float64, against string) goal  { return goal{against, cpu, 0, times} }
+var (
+	streamMetrics = []table.Metric{
+		{Name: "GB/s", Format: "%.2f", Ratio: "rate ratio", More: true},
+		{Name: "CPU-s/GB", Format: "%.3f", Ratio: "CPU ratio"},
+	}
+	startMetrics = []table.Metric{
+		{Name: "ms", Format: "%.1f", Ratio: "time ratio"}, {Name: "CPU ms", Format: "%.1f", Ratio: "CPU ratio"},
+	}
+)
+
+func atLeast(times float64, against string) rounds.Goal {
+	return rounds.Goal{Against: []string{against}, Metric: rate, Times: times}
+}
+
+func atMost(times float64, against string) rounds.Goal {
+	return rounds.Goal{Against: []string{against}, Metric: cpu, Times: times}
+}
 
 func comparisons() []comparison {
-	none := []goal{atLeast(2, "tee"), atLeast(2, "mbuffer"), atLeast(1, "pv"), atLeast(1, "cat")}
-	third := []goal{atMost(1.0/3, "tee"), atMost(1.0/3, "mbuffer")}
-	sockets := []goal{atLeast(2, "socat"), atLeast(1, "nc"), atMost(1, "socat")}
+	none := []rounds.Goal{atLeast(2, "tee"), atLeast(2, "mbuffer"), atLeast(1, "pv"), atLeast(1, "cat")}
+	third := []rounds.Goal{atMost(1.0/3, "tee"), atMost(1.0/3, "mbuffer")}
+	sockets := []rounds.Goal{atLeast(2, "socat"), atLeast(1, "nc"), atMost(1, "socat")}
 	return []comparison{
 		{
-			name: "filter", title: "A filter: cat FILE | X | cat >/dev/null", sort: filters,
-			kinds: []kind{
+			Name: "filter", Title: "A filter: cat FILE | X | cat >/dev/null", Run: filters, Metrics: streamMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "-", "-"),
 				one("cat", "cat"),
 				one("pv", "pv", "-q"),
@@ -65,19 +72,19 @@ func comparisons() []comparison {
 				one("penstock --buffer", "PENSTOCK", "copy", "--buffer", "2MiB", "-", "-"),
 				one("penstock --no-splice", "PENSTOCK", "copy", "--no-splice", "-", "-"),
 			},
-			goals: append(none, third...),
+			Goals: append(none, third...),
 		},
 		{
-			name: "progress", title: "The same, and both show their progress", sort: filters,
-			kinds: []kind{
+			Name: "progress", Title: "The same, and both show their progress", Run: filters, Metrics: streamMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "-f", "-", "-"),
 				one("pv", "pv", "-f"),
 			},
-			goals: []goal{atLeast(1, "pv")},
+			Goals: []rounds.Goal{atLeast(1, "pv")},
 		},
 		{
-			name: "tee", title: "With a second output, a file: cat FILE | X | cat >/dev/null", sort: filters,
-			kinds: []kind{
+			Name: "tee", Title: "With a second output, a file: cat FILE | X | cat >/dev/null", Run: filters, Metrics: streamMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "-", "-", "-o", "OUT"),
 				one("tee", "tee", "OUT"),
 				one("mbuffer", "mbuffer", "-q", "-o", "-", "-o", "OUT"),
@@ -85,61 +92,61 @@ func comparisons() []comparison {
 				one("penstock --buffer", "PENSTOCK", "copy", "--buffer", "2MiB", "-", "-", "-o", "OUT"),
 				one("penstock --no-splice", "PENSTOCK", "copy", "--no-splice", "-", "-", "-o", "OUT"),
 			},
-			goals: append([]goal{atLeast(2, "tee"), atLeast(2, "mbuffer"), atLeast(1, "pv and tee")}, third...),
+			Goals: append([]rounds.Goal{atLeast(2, "tee"), atLeast(2, "mbuffer"), atLeast(1, "pv and tee")}, third...),
 		},
 		{
-			name: "tcp-tcp", title: "TCP to TCP", sort: fromTCP,
-			kinds: []kind{
+			Name: "tcp-tcp", Title: "TCP to TCP", Run: fromTCP, Metrics: streamMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "FROM", "TO"),
 				one("socat", "socat", "-u", "TCP:FROM", "TCP:TO"),
 				one("socat, 1 MiB", "socat", "-u", "-b", "1048576", "TCP:FROM", "TCP:TO"),
 				{"nc", [][]string{{"nc", "-d", "FROMHOST", "FROMPORT"}, {"nc", "-N", "TOHOST", "TOPORT"}}},
 				one("penstock --no-splice", "PENSTOCK", "copy", "--no-splice", "FROM", "TO"),
 			},
-			goals: sockets,
+			Goals: sockets,
 		},
 		{
-			name: "file-tcp", title: "A file to TCP", sort: fromFile,
-			kinds: []kind{
+			Name: "file-tcp", Title: "A file to TCP", Run: fromFile, Metrics: streamMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "IN", "TO"),
 				one("socat", "socat", "-u", "OPEN:IN,rdonly", "TCP:TO"),
 				one("socat, 1 MiB", "socat", "-u", "-b", "1048576", "OPEN:IN,rdonly", "TCP:TO"),
 				{"nc", [][]string{{"cat", "IN"}, {"nc", "-N", "TOHOST", "TOPORT"}}},
 				one("penstock --no-splice", "PENSTOCK", "copy", "--no-splice", "IN", "TO"),
 			},
-			goals: sockets,
+			Goals: sockets,
 		},
 		{
-			name: "tcp-file", title: "TCP to a file", sort: fromTCP,
-			kinds: []kind{
+			Name: "tcp-file", Title: "TCP to a file", Run: fromTCP, Metrics: streamMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "FROM", "OUT"),
 				one("socat", "socat", "-u", "TCP:FROM", "CREATE:OUT"),
 				one("socat, 1 MiB", "socat", "-u", "-b", "1048576", "TCP:FROM", "CREATE:OUT"),
 				{"nc", [][]string{{"nc", "-d", "FROMHOST", "FROMPORT"}, {"dd", "of=OUT", "bs=64k", "status=none"}}},
 				one("penstock --no-splice", "PENSTOCK", "copy", "--no-splice", "FROM", "OUT"),
 			},
-			goals: sockets,
+			Goals: sockets,
 		},
 		{
-			name: "start", title: "To start, and end at once", sort: starts,
-			kinds: []kind{
+			Name: "start", Title: "To start, and end at once", Run: starts, Metrics: startMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "null:", "null:"),
 				one("cat", "cat", "/dev/null"),
 				one("pv", "pv", "-q", "/dev/null"),
 				one("socat", "socat", "-u", "/dev/null", "/dev/null"),
 			},
-			goals: []goal{{"", wall, 0, 15}},
+			Goals: []rounds.Goal{{Metric: wall, Times: 15}},
 		},
 		{
-			name: "small", title: "A small pipeline: echo x | X | cat", sort: small,
-			kinds: []kind{
+			Name: "small", Title: "A small pipeline: echo x | X | cat", Run: small, Metrics: startMetrics,
+			Kinds: []kind{
 				one("penstock", "PENSTOCK", "copy", "-", "-"),
 				one("cat", "cat"),
 				one("pv", "pv", "-q"),
 				one("tee", "tee"),
 				one("mbuffer", "mbuffer", "-q"),
 			},
-			goals: []goal{{"", wall, 0, 15}},
+			Goals: []rounds.Goal{{Metric: wall, Times: 15}},
 		},
 	}
 }

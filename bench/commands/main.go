@@ -9,13 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 
-	"github.com/penstock-io/penstock/bench/internal/table"
+	"github.com/penstock-io/penstock/bench/internal/program"
+	"github.com/penstock-io/penstock/bench/internal/rounds"
 )
 
 func main() {
@@ -25,62 +23,38 @@ func main() {
 	}
 }
 
-// parent is the module that the benchmarks measure.
-const parent = "github.com/penstock-io/penstock"
-
 func run() error {
-	var (
-		size     = flag.Int64("size", 0, "MB of each stream; 0 is 3000, or a fifth of the free memory if that is less")
-		only     = flag.String("run", "", "measure what this regular expression matches the name of; see -list")
-		list     = flag.Bool("list", false, "name the cases, and measure nothing")
-		rounds   = flag.Int("rounds", 5, "how many rounds to make")
-		program  = flag.String("penstock", "", "the program to be measured; empty builds it from this tree")
-		quiet    = flag.Float64("quiet", 0.3, "repeat a run during which others used more than this many CPUs")
-		attempts = flag.Int("attempts", 3, "how often at most a disturbed run is made before it counts all the same")
-		budget   = flag.Duration("budget", 15*time.Minute, "repeat no run, and begin no further round, after so long")
-		markdown = flag.Bool("markdown", false, "print tables in Markdown")
-	)
-	flag.Parse()
-	if flag.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	s := rounds.Settings{Rounds: 5, Quiet: 0.3, Attempts: 3, Budget: 15 * time.Minute}
+	s.Declare(flag.CommandLine)
+	s.DeclareCases(flag.CommandLine)
+	size := flag.Int64("size", 0, "MB of each stream; 0 is 3000, or a fifth of the free memory if that is less")
+	penstock := program.Flag(flag.CommandLine)
+	if err := s.Parse(flag.CommandLine, os.Args[1:]); err != nil {
+		return err
 	}
-	pattern, err := regexp.Compile(*only)
-	if err != nil {
-		return fmt.Errorf("-run: %w", err)
+	chosen, err := rounds.Chosen(s, os.Stdout, comparisons())
+	if err != nil || s.List {
+		return err
 	}
-	var chosen []comparison
-	for _, c := range comparisons() {
-		if pattern.MatchString(c.name) {
-			chosen = append(chosen, c)
-		}
-	}
-	if *list {
-		for _, c := range chosen {
-			fmt.Printf("%-16s %s\n", c.name, c.title)
-		}
-		return nil
-	}
-	w, err := newWorkplace(*size, *program)
+	w, err := newWorkplace(*size, *penstock)
 	if err != nil {
 		return err
 	}
 	defer w.remove()
-	m := measurer{w, *quiet, *attempts, time.Now().Add(*budget)}
-	if err := m.verify(chosen); err != nil {
+	for i := range chosen {
+		chosen[i].Kinds = present(chosen[i])
+	}
+	if err := w.verify(chosen); err != nil {
 		return err
 	}
-	tables := make([]*table.Table, len(chosen))
-	for i, c := range chosen {
-		if tables[i], err = m.compare(c, *rounds, len(chosen)-i); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		if !*markdown {
-			if err := tables[i].Print(os.Stdout); err != nil {
-				return err
-			}
-		}
+	results, err := rounds.Measure(s, chosen, w.measure, rounds.Show)
+	if err != nil {
+		return err
 	}
-	return printReport(os.Stdout, m, chosen, tables, *markdown)
+	if !s.Markdown {
+		return rounds.PrintGoals(os.Stdout, results)
+	}
+	return printReport(os.Stdout, w.size, s.Quiet, results)
 }
 
 // workplace is where the files are: a tmpfs if there is one, else what the page cache holds.
@@ -94,7 +68,7 @@ type workplace struct {
 
 const shared = "/dev/shm"
 
-func newWorkplace(megabytes int64, program string) (_ *workplace, err error) {
+func newWorkplace(megabytes int64, given string) (_ *workplace, err error) {
 	n, err := streamSize(megabytes)
 	if err != nil {
 		return nil, err
@@ -112,19 +86,8 @@ func newWorkplace(megabytes int64, program string) (_ *workplace, err error) {
 			w.remove()
 		}
 	}()
-	if program == "" {
-		where, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", parent).Output()
-		if err != nil {
-			return nil, fmt.Errorf("go list: %w", err)
-		}
-		program = filepath.Join(w.dir, "penstock")
-		build := exec.Command("go", "build", "-C", strings.TrimSpace(string(where)), "-o", program, "./cmd/penstock")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
-		if out, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	}
-	if program, err = filepath.Abs(program); err != nil {
+	penstock, err := program.Penstock(w.dir, given)
+	if err != nil {
 		return nil, err
 	}
 	w.in, w.some = filepath.Join(w.dir, "in"), filepath.Join(w.dir, "some")
@@ -134,7 +97,7 @@ func newWorkplace(megabytes int64, program string) (_ *workplace, err error) {
 	if err := fill(w.some, min(n, 64<<20+7)); err != nil {
 		return nil, err
 	}
-	w.vars = map[string]string{"PENSTOCK": program, "OUT": filepath.Join(w.dir, "out")}
+	w.vars = map[string]string{"PENSTOCK": penstock, "OUT": filepath.Join(w.dir, "out")}
 	return w, nil
 }
 

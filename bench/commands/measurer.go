@@ -12,44 +12,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-io/penstock/bench/internal/machine"
+	"github.com/penstock-io/penstock/bench/internal/rounds"
 	"github.com/penstock-io/penstock/bench/internal/spread"
 	"github.com/penstock-io/penstock/bench/internal/table"
 )
 
-// measurer makes the runs of all comparisons.
-type measurer struct {
-	*workplace
-	quiet    float64
-	attempts int
-	deadline time.Time
-}
-
-var (
-	streamMetrics = []table.Metric{
-		{Name: "GB/s", Format: "%.2f", Ratio: "rate ratio"}, {Name: "CPU-s/GB", Format: "%.3f", Ratio: "CPU ratio"},
-	}
-	startMetrics = []table.Metric{
-		{Name: "ms", Format: "%.1f", Ratio: "time ratio"}, {Name: "CPU ms", Format: "%.1f", Ratio: "CPU ratio"},
-	}
-)
-
-func (s sort) metrics() []table.Metric {
-	if s == starts || s == small {
-		return startMetrics
-	}
-	return streamMetrics
-}
-
 // present returns the kinds whose programs there are; the others are named.
-func (c comparison) present() (kinds []kind) {
-	for _, k := range c.kinds {
+func present(c comparison) (kinds []kind) {
+	for _, k := range c.Kinds {
 		missing := slices.IndexFunc(k.stage, func(argv []string) bool {
 			_, err := exec.LookPath(argv[0])
 			return argv[0] != "PENSTOCK" && err != nil
 		})
 		if missing >= 0 {
-			fmt.Fprintf(os.Stderr, "%s: no %s: %s is left out\n", c.name, k.stage[missing][0], k.name)
+			fmt.Fprintf(os.Stderr, "%s: no %s: %s is left out\n", c.Name, k.stage[missing][0], k.name)
 			continue
 		}
 		kinds = append(kinds, k)
@@ -57,68 +33,29 @@ func (c comparison) present() (kinds []kind) {
 	return kinds
 }
 
-// compare measures every kind once in each round. The order turns by one each round, so that nobody always comes after
-// the same neighbour.
-func (m measurer) compare(c comparison, rounds, toCome int) (*table.Table, error) {
-	kinds := c.present()
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = k.name
-	}
-	t := table.New(c.title, names, c.sort.metrics())
-	enough := time.Now().Add(time.Until(m.deadline) / time.Duration(toCome))
-	for round := range rounds {
-		if round > 0 && time.Now().After(enough) {
-			break
-		}
-		for i := range kinds {
-			k := (i + round) % len(kinds)
-			s, err := m.quietly(c.sort, kinds[k], enough)
-			if err != nil {
-				return nil, fmt.Errorf("%s, round %d: %w", kinds[k].name, round+1, err)
-			}
-			t.Samples[k] = append(t.Samples[k], s)
-			fmt.Fprintf(os.Stderr, "%-10s round %d  %-22s %s\n", c.name, round+1, kinds[k].name, t.Tell(s))
-		}
-	}
-	return t, nil
-}
-
-// quietly repeats a run while others use more than quiet CPUs; the last attempt stands.
-func (m measurer) quietly(s sort, k kind, enough time.Time) (got table.Sample, err error) {
-	for range m.attempts {
-		others, err := machine.WatchOthers()
-		if err != nil {
-			return got, err
-		}
-		r := attempt{measurer: m, kind: k, in: m.in, size: m.size}
-		if got.Values, err = r.measure(s); err != nil {
-			return got, err
-		}
-		if got.Others, err = others.Share(r.ours); err != nil {
-			return got, err
-		}
-		if got.Others <= m.quiet || time.Now().After(enough) {
-			break
-		}
-	}
-	return got, err
+// measure makes one run.
+func (w *workplace) measure(s sort, k kind) (table.Sample, error) {
+	return rounds.Watched(func() ([]float64, time.Duration, error) {
+		r := attempt{workplace: w, kind: k, in: w.in, size: w.size}
+		values, err := r.measure(s)
+		return values, r.ours, err
+	})
 }
 
 // verify runs every kind of stream once, and looks at every byte.
-func (m measurer) verify(all []comparison) error {
+func (w *workplace) verify(all []comparison) error {
 	for _, c := range all {
-		if c.sort == starts || c.sort == small {
+		if c.Run == starts || c.Run == small {
 			continue
 		}
-		for _, k := range c.present() {
-			st, err := os.Stat(m.some)
+		for _, k := range c.Kinds {
+			st, err := os.Stat(w.some)
 			if err != nil {
 				return err
 			}
-			r := attempt{measurer: m, kind: k, in: m.some, size: st.Size(), compare: m.some}
-			if _, err := r.measure(c.sort); err != nil {
-				return fmt.Errorf("verifying %s of %s: %w", k.name, c.name, err)
+			r := attempt{workplace: w, kind: k, in: w.some, size: st.Size(), compare: w.some}
+			if _, err := r.measure(c.Run); err != nil {
+				return fmt.Errorf("verifying %s of %s: %w", k.name, c.Name, err)
 			}
 		}
 	}
@@ -127,7 +64,7 @@ func (m measurer) verify(all []comparison) error {
 
 // attempt is one run of one kind.
 type attempt struct {
-	measurer
+	*workplace
 	kind
 	in      string
 	size    int64

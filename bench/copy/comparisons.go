@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/penstock-io/penstock/bench/internal/rounds"
 )
 
 // How often each kind is measured: more often where it matters who falls asleep first, as it does with small messages.
@@ -12,6 +14,14 @@ const (
 	messageRounds = 9
 )
 
+// kind is what copies: a key of its sort's kinds.
+type kind string
+
+func (k kind) String() string { return string(k) }
+
+// comparison is several kinds that do the same, as its spec says.
+type comparison = rounds.Comparison[kind, spec]
+
 // nobody is a user without privileges.
 const nobody = 65534
 
@@ -19,15 +29,16 @@ const nobody = 65534
 func comparisons() []comparison {
 	var all []comparison
 	add := func(c comparison) {
-		if c.rounds == 0 {
-			c.rounds = usualRounds
+		if c.Rounds == 0 {
+			c.Rounds = usualRounds
 		}
+		c.Metrics = sorts[c.Run.Case].metrics
 		all = append(all, c)
 	}
 	const kib = 1 << 10
-	beside := []string{kindIO, kindPenstock}
-	faster := func(ratio float64, against ...string) []goal {
-		return []goal{{kind: kindPenstock, against: against, ratio: ratio}}
+	beside := []kind{kindIO, kindPenstock}
+	faster := func(ratio float64, against ...string) []rounds.Goal {
+		return []rounds.Goal{{Against: against, Times: ratio}}
 	}
 	size := func(n int) string {
 		if n < kib {
@@ -38,40 +49,40 @@ func comparisons() []comparison {
 
 	for _, n := range []int{1 * kib, 4 * kib, 16 * kib, 64 * kib, 1024 * kib} {
 		add(comparison{
-			name: fmt.Sprintf("tcp-tcp/%d", n), title: "TCP to TCP, writes of " + size(n), sort: "stream",
-			spec:   spec{From: overTCP, To: overTCP, Write: n},
-			kinds:  []string{kindIO, kindPenstock, kindNoSplice, kindBuffer},
-			goals:  faster(0.95, kindIO, kindNoSplice, kindBuffer),
-			rounds: messageRounds,
+			Name: fmt.Sprintf("tcp-tcp/%d", n), Title: "TCP to TCP, writes of " + size(n),
+			Run:    spec{Case: "stream", From: overTCP, To: overTCP, Write: n},
+			Kinds:  []kind{kindIO, kindPenstock, kindNoSplice, kindBuffer},
+			Goals:  faster(0.95, kindIO, kindNoSplice, kindBuffer),
+			Rounds: messageRounds,
 		})
 	}
 	for _, n := range []int{1 * kib, 4 * kib, 16 * kib, 64 * kib} {
 		add(comparison{
-			name:  fmt.Sprintf("paced/%d", n),
-			title: "TCP to TCP, a message of " + size(n) + " every 50 µs", sort: "paced",
-			spec:   spec{From: overTCP, To: overTCP, Write: n, Every: 50 * time.Microsecond},
-			kinds:  []string{kindIO, kindPenstock, kindNoSplice, kindBuffer},
-			goals:  faster(1.05, kindIO, kindNoSplice, kindBuffer),
-			rounds: messageRounds,
+			Name:   fmt.Sprintf("paced/%d", n),
+			Title:  "TCP to TCP, a message of " + size(n) + " every 50 µs",
+			Run:    spec{Case: "paced", From: overTCP, To: overTCP, Write: n, Every: 50 * time.Microsecond},
+			Kinds:  []kind{kindIO, kindPenstock, kindNoSplice, kindBuffer},
+			Goals:  faster(1.05, kindIO, kindNoSplice, kindBuffer),
+			Rounds: messageRounds,
 		})
 	}
 	for _, n := range []int{64, 1 * kib, 4 * kib, 16 * kib} {
 		add(comparison{
-			name:  fmt.Sprintf("round-trips/%d", n),
-			title: "Round trips through CopyBoth, " + size(n), sort: "round trips",
-			spec: spec{Write: n}, kinds: beside, goals: faster(0.95, kindIO), rounds: messageRounds,
+			Name:  fmt.Sprintf("round-trips/%d", n),
+			Title: "Round trips through CopyBoth, " + size(n),
+			Run:   spec{Case: "round trips", Write: n}, Kinds: beside, Goals: faster(0.95, kindIO), Rounds: messageRounds,
 		})
 	}
 	null := func(from, title string) {
 		add(comparison{
-			name: from + "-null", title: title, sort: "stream",
-			spec: spec{From: from, To: os.DevNull, Write: 64 * kib}, kinds: beside, goals: faster(1, kindIO),
+			Name: from + "-null", Title: title,
+			Run: spec{Case: "stream", From: from, To: os.DevNull, Write: 64 * kib}, Kinds: beside, Goals: faster(1, kindIO),
 		})
 	}
 	stream := func(from, to, title string, ratio float64) {
 		add(comparison{
-			name: from + "-" + to, title: title, sort: "stream",
-			spec: spec{From: from, To: to, Write: 64 * kib}, kinds: beside, goals: faster(ratio, kindIO),
+			Name: from + "-" + to, Title: title,
+			Run: spec{Case: "stream", From: from, To: to, Write: 64 * kib}, Kinds: beside, Goals: faster(ratio, kindIO),
 		})
 	}
 	stream(byPipe, byPipe, "Pipe to pipe", 1.3)
@@ -87,33 +98,33 @@ func comparisons() []comparison {
 
 	for _, n := range []int{4 * kib, 16 * kib, 64 * kib, 256 * kib, 1024 * kib} {
 		add(comparison{
-			name: fmt.Sprintf("header/%d", n), title: "Header and file of " + size(n) + " to TCP", sort: "requests",
-			spec: spec{Write: n}, kinds: beside, goals: faster(1, kindIO),
+			Name: fmt.Sprintf("header/%d", n), Title: "Header and file of " + size(n) + " to TCP",
+			Run: spec{Case: "requests", Write: n}, Kinds: beside, Goals: faster(1, kindIO),
 		})
 	}
 	for _, n := range []int{2, 4} {
 		add(comparison{
-			name: fmt.Sprintf("tee/%d", n), title: fmt.Sprintf("TCP to %d TCP sinks", n), sort: "stream",
-			spec:  spec{From: overTCP, To: overTCP, Sinks: n, Write: 1024 * kib},
-			kinds: []string{kindWriter, kindWriter32, kindTee},
-			goals: []goal{{kind: kindTee, against: []string{kindWriter, kindWriter32}, ratio: 1.7}},
+			Name: fmt.Sprintf("tee/%d", n), Title: fmt.Sprintf("TCP to %d TCP sinks", n),
+			Run:   spec{Case: "stream", From: overTCP, To: overTCP, Sinks: n, Write: 1024 * kib},
+			Kinds: []kind{kindWriter, kindWriter32, kindTee},
+			Goals: []rounds.Goal{{Kind: kindTee, Against: []string{kindWriter, kindWriter32}, Times: 1.7}},
 		})
 	}
 	add(comparison{
-		name: "options", title: "What options cost: TCP to TCP, writes of 1 MiB", sort: "stream",
-		spec:   spec{From: overTCP, To: overTCP, Write: 1024 * kib, For: 500 * time.Millisecond},
-		kinds:  []string{kindPenstock, kindOptions},
-		goals:  []goal{{kind: kindOptions, against: []string{kindPenstock}, ratio: 0.98}},
-		rounds: 25,
+		Name: "options", Title: "What options cost: TCP to TCP, writes of 1 MiB",
+		Run:    spec{Case: "stream", From: overTCP, To: overTCP, Write: 1024 * kib, For: 500 * time.Millisecond},
+		Kinds:  []kind{kindPenstock, kindOptions},
+		Goals:  []rounds.Goal{{Kind: kindOptions, Against: []string{kindPenstock}, Times: 0.98}},
+		Rounds: 25,
 	})
 	idle := func(uid int, who string) {
 		add(comparison{
-			name: "idle/" + who, title: "8,000 idle connections as " + who, sort: "idle",
-			spec: spec{Conns: 8000, UID: uid, For: 10 * time.Second}, kinds: beside, rounds: 1,
-			goals: []goal{
-				{kind: kindPenstock, against: []string{kindIO}, metric: 0, ratio: 0.34},
-				{kind: kindPenstock, against: []string{kindIO}, metric: 1, ratio: 0.7},
-				{kind: kindPenstock, against: []string{kindIO}, metric: 2, ratio: 0.7},
+			Name: "idle/" + who, Title: "8,000 idle connections as " + who,
+			Run: spec{Case: "idle", Conns: 8000, UID: uid, For: 10 * time.Second}, Kinds: beside, Rounds: 1,
+			Goals: []rounds.Goal{
+				{Against: []string{kindIO}, Metric: 0, Times: 0.34},
+				{Against: []string{kindIO}, Metric: 1, Times: 0.7},
+				{Against: []string{kindIO}, Metric: 2, Times: 0.7},
 			},
 		})
 	}

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if name := role.Mine(); name != "" {
-		exit(name, playRole(name))
+		role.Exit(name, playRole(name))
 	}
 	os.Exit(m.Run())
 }
@@ -114,28 +114,28 @@ func benchmarkStream(b *testing.B, s spec) {
 func TestEveryComparisonIsWellFormed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range comparisons() {
-		if seen[c.name] {
-			t.Errorf("%s: there are two", c.name)
+		if seen[c.Name] {
+			t.Errorf("%s: there are two", c.Name)
 		}
-		seen[c.name] = true
-		if sorts[c.sort].direct == nil {
-			t.Errorf("%s: no sort %q", c.name, c.sort)
+		seen[c.Name] = true
+		if sorts[c.Run.Case].direct == nil {
+			t.Errorf("%s: no sort %q", c.Name, c.Run.Case)
 		}
 		kinds := map[string]bool{}
-		for _, k := range c.kinds {
-			kinds[k] = true
-			if streamKinds[k] == nil && relayKinds[k] == nil {
-				t.Errorf("%s: no kind %q", c.name, k)
+		for _, k := range c.Kinds {
+			kinds[k.String()] = true
+			if streamKinds[k.String()] == nil && relayKinds[k.String()] == nil {
+				t.Errorf("%s: no kind %q", c.Name, k)
 			}
 		}
-		for _, g := range c.goals {
-			for _, k := range append([]string{g.kind}, g.against...) {
+		for _, g := range c.Goals {
+			for _, k := range append([]string{cmp.Or(g.Kind, kindPenstock)}, g.Against...) {
 				if !kinds[k] {
-					t.Errorf("%s: a goal for %q, which is not measured", c.name, k)
+					t.Errorf("%s: a goal for %q, which is not measured", c.Name, k)
 				}
 			}
-			if g.metric >= len(c.metrics()) {
-				t.Errorf("%s: a goal for metric %s", c.name, strconv.Itoa(g.metric))
+			if g.Metric >= len(c.Metrics) {
+				t.Errorf("%s: a goal for metric %d", c.Name, g.Metric)
 			}
 		}
 	}
@@ -148,20 +148,21 @@ func TestEverySortMeasures(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.remove)
+	common := spec{Files: w.files}
 	for _, c := range comparisons() {
-		t.Run(c.name, func(t *testing.T) {
-			for _, kind := range c.kinds {
-				s := c.spec
-				s.Case, s.Kind, s.For, s.Files = c.sort, kind, 20*time.Millisecond, w.files
+		t.Run(c.Name, func(t *testing.T) {
+			for _, k := range c.Kinds {
+				s := c.Run
+				s.For = 20 * time.Millisecond
 				if s.Conns > 0 {
 					s.Conns = 20
 				}
-				got, err := measure(s)
+				got, err := common.measure(s, k)
 				if err != nil {
-					t.Fatalf("%s: %v", kind, err)
+					t.Fatalf("%s: %v", k, err)
 				}
-				if len(got.values) != len(c.metrics()) {
-					t.Fatalf("%s: %d values for %d metrics", kind, len(got.values), len(c.metrics()))
+				if len(got.Values) != len(c.Metrics) {
+					t.Fatalf("%s: %d values for %d metrics", k, len(got.Values), len(c.Metrics))
 				}
 			}
 		})

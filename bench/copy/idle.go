@@ -121,7 +121,7 @@ func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
 		for {
 			up, err := accept(l, "") // who is unprivileged may not choose
 			if err != nil {
-				exit("idle relay", err)
+				role.Exit("idle relay", err)
 			}
 			go func() {
 				down, err := dial(overTCP, s.Down[0], "")
@@ -129,7 +129,7 @@ func playIdleRelays(s spec, in *json.Decoder, out *json.Encoder) error {
 					err = relayKinds[s.Kind](up.(net.Conn), down.(net.Conn))
 				}
 				if err != nil {
-					exit("idle relay", err)
+					role.Exit("idle relay", err)
 				}
 			}()
 		}
@@ -197,11 +197,11 @@ func playIdleServers(s spec, in *json.Decoder, out *json.Encoder) error {
 		for {
 			e, err := accept(l, "")
 			if err != nil {
-				exit("idle server", err)
+				role.Exit("idle server", err)
 			}
 			go func() {
 				if _, err := io.CopyN(e, e, idleMessage); err != nil {
-					exit("idle server", err)
+					role.Exit("idle server", err)
 				}
 				<-over
 				runtime.KeepAlive(e)

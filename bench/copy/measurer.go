@@ -7,8 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-io/penstock/bench/internal/machine"
 	"github.com/penstock-io/penstock/bench/internal/role"
+	"github.com/penstock-io/penstock/bench/internal/rounds"
+	"github.com/penstock-io/penstock/bench/internal/table"
 )
 
 // spec is what a role needs to know about one run.
@@ -33,82 +34,28 @@ type spec struct {
 	Up, Down []string // where the source and the sinks connect to, once known
 }
 
-// sample is what one run measured, a value for each metric of its comparison.
-type sample struct {
-	values []float64
-	others float64 // CPUs that other processes and guests used meanwhile
-}
-
-// measurer makes the runs of all comparisons.
-type measurer struct {
-	common   spec
-	times    float64
-	quiet    float64
-	attempts int
-	deadline time.Time
-}
-
-// compare measures every kind once in each round. The order turns by one each round, so that nobody always comes
-// after the same neighbour. Disturbed runs are repeated in this one's share of the time that is left, which is the
-// same for it and all that are to come, so many with this one.
-func (m *measurer) compare(c comparison, toCome int) (table, error) {
-	t := table{comparison: c, samples: make([][]sample, len(c.kinds))}
-	rounds := max(int(float64(c.rounds)*m.times+0.5), 1)
-	enough := time.Now().Add(time.Until(m.deadline) / time.Duration(toCome))
-	for round := range rounds {
-		if round > 0 && time.Now().After(m.deadline) {
-			break
-		}
-		for i := range c.kinds {
-			k := (i + round) % len(c.kinds)
-			s := c.spec
-			s.Kind, s.Case = c.kinds[k], c.sort
-			s.Congestion, s.Pin, s.Files = m.common.Congestion, m.common.Pin, m.common.Files
-			if s.For == 0 {
-				s.For = m.common.For
-			}
-			got, err := m.quietly(s, enough)
-			if err != nil {
-				return t, fmt.Errorf("%s, round %d: %w", s.Kind, round+1, err)
-			}
-			t.samples[k] = append(t.samples[k], got)
-			fmt.Fprintf(os.Stderr, "%-24s round %d  %-20s %s  others %.2f\n",
-				c.name, round+1, s.Kind, c.tell(got), got.others)
-		}
+// measure makes a run of a kind as a comparison's spec says it, and with what is common to all where that says nothing.
+func (common spec) measure(s spec, k kind) (table.Sample, error) {
+	s.Kind = k.String()
+	s.Congestion, s.Pin, s.Files = common.Congestion, common.Pin, common.Files
+	if s.For == 0 {
+		s.For = common.For
 	}
-	return t, nil
-}
-
-// quietly repeats a run while others use more than quiet CPUs; the last attempt stands.
-func (m *measurer) quietly(s spec, enough time.Time) (got sample, err error) {
-	for range m.attempts {
-		got, err = measure(s)
-		if err != nil || got.others <= m.quiet || time.Now().After(enough) {
-			break
-		}
-	}
-	return got, err
+	return measure(s)
 }
 
 // hung is how much longer than it should a run may take.
 const hung = 60 * time.Second
 
 // measure makes one run.
-func measure(s spec) (got sample, err error) {
-	others, err := machine.WatchOthers()
-	if err != nil {
-		return got, err
-	}
-	c := &cast{spec: s}
-	watchdog := time.AfterFunc(s.For+hung, c.kill)
-	got.values, err = sorts[s.Case].direct(c)
-	watchdog.Stop()
-	ours := c.dismiss()
-	if err != nil {
-		return got, err
-	}
-	got.others, err = others.Share(ours)
-	return got, err
+func measure(s spec) (table.Sample, error) {
+	return rounds.Watched(func() ([]float64, time.Duration, error) {
+		c := &cast{spec: s}
+		watchdog := time.AfterFunc(s.For+hung, c.kill)
+		values, err := sorts[s.Case].direct(c)
+		watchdog.Stop()
+		return values, c.dismiss(), err
+	})
 }
 
 // cast is the processes of one run.

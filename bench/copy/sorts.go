@@ -1,8 +1,10 @@
 package main
 
+import "github.com/penstock-io/penstock/bench/internal/table"
+
 // sort is a way to measure: the roles in it and who directs them.
 type sort struct {
-	metrics []metric
+	metrics []table.Metric
 	roles   map[string]func() error
 	direct  func(*cast) (values []float64, err error) // a value for each metric
 }
@@ -13,30 +15,33 @@ var streamRoles = map[string]func() error{
 	"copier": func() error { return playSpec(playCopier) },
 }
 
+// ratio heads the column of ratios that stands before a figure.
+const ratio = "ratio"
+
 // sorts are all of them. The copier's CPU time is what is measured, so it never shares its process.
 var sorts = map[string]sort{
 	"stream": {
-		metrics: []metric{
-			{name: "GB/s", format: "%.2f", more: true},
-			{name: "CPU-s/GB", format: "%.3f"},
+		metrics: []table.Metric{
+			{Name: "GB/s", Format: "%.2f", Ratio: ratio, More: true},
+			{Name: "CPU-s/GB", Format: "%.3f", Ratio: ratio},
 		},
 		roles:  streamRoles,
 		direct: directStream,
 	},
 	"paced": {
-		metrics: []metric{
-			{name: "CPU µs each", format: "%.2f"},
-			{name: "times as long", format: "%.2f", plain: true},
+		metrics: []table.Metric{
+			{Name: "CPU µs each", Format: "%.2f", Ratio: ratio},
+			{Name: "times as long", Format: "%.2f"},
 		},
 		roles:  streamRoles,
 		direct: directStream,
 	},
 	"round trips": {
-		metrics: []metric{
-			{name: "round trips/s", format: "%.0f", more: true},
-			{name: "p50 µs", format: "%.1f"},
-			{name: "p99 µs", format: "%.1f"},
-			{name: "CPU µs each", format: "%.1f"},
+		metrics: []table.Metric{
+			{Name: "round trips/s", Format: "%.0f", Ratio: ratio, More: true},
+			{Name: "p50 µs", Format: "%.1f", Ratio: ratio},
+			{Name: "p99 µs", Format: "%.1f", Ratio: ratio},
+			{Name: "CPU µs each", Format: "%.1f", Ratio: ratio},
 		},
 		roles: map[string]func() error{
 			"client": func() error { return playSpec(playClient) },
@@ -46,10 +51,10 @@ var sorts = map[string]sort{
 		direct: directRoundTrips,
 	},
 	"requests": {
-		metrics: []metric{
-			{name: "requests/s", format: "%.0f", more: true},
-			{name: "CPU µs each", format: "%.1f"},
-			{name: "data segments each", format: "%.2f", plain: true},
+		metrics: []table.Metric{
+			{Name: "requests/s", Format: "%.0f", Ratio: ratio, More: true},
+			{Name: "CPU µs each", Format: "%.1f", Ratio: ratio},
+			{Name: "data segments each", Format: "%.2f"},
 		},
 		roles: map[string]func() error{
 			"client": func() error { return playSpec(playRequester) },
@@ -58,11 +63,11 @@ var sorts = map[string]sort{
 		direct: directRequests,
 	},
 	"idle": {
-		metrics: []metric{
-			{name: "descriptors each", format: "%.2f", plain: true},
-			{name: "resident KiB each", format: "%.1f"},
-			{name: "with the kernel's", format: "%.1f"},
-			{name: "connections", format: "%.0f", more: true, plain: true},
+		metrics: []table.Metric{
+			{Name: "descriptors each", Format: "%.2f"},
+			{Name: "resident KiB each", Format: "%.1f", Ratio: ratio},
+			{Name: "with the kernel's", Format: "%.1f", Ratio: ratio},
+			{Name: "connections", Format: "%.0f", More: true},
 		},
 		roles: map[string]func() error{
 			"clients": func() error { return playSpec(playIdleClients) },

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if name := role.Mine(); name != "" {
-		exit(name, playRole(name))
+		role.Exit(name, playRole(name))
 	}
 	os.Exit(m.Run())
 }

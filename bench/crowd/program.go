@@ -1,17 +1,16 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/penstock-io/penstock/bench/internal/machine"
+	build "github.com/penstock-io/penstock/bench/internal/program"
 )
 
 // program is a server that is a program of its own.
@@ -54,29 +53,7 @@ func (p program) start(path, dir string, s *spec, said io.Writer) (*exec.Cmd, er
 	return c, c.Start()
 }
 
-// parent is the module that the benchmarks measure.
-const parent = "github.com/penstock-io/penstock"
-
-func buildPenstock(dir string) (string, error) {
-	where, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", parent).Output()
-	if err != nil {
-		return "", fmt.Errorf("go list: %w", explained(err))
-	}
-	path := filepath.Join(dir, "penstock")
-	build := exec.Command("go", "build", "-C", strings.TrimSpace(string(where)), "-o", path, "./cmd/penstock")
-	if _, err := build.Output(); err != nil {
-		return "", fmt.Errorf("go build: %w", explained(err))
-	}
-	return path, nil
-}
-
-// explained adds what a command said of its failure.
-func explained(err error) error {
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return fmt.Errorf("%w: %s", err, exit.Stderr)
-	}
-	return err
-}
+func buildPenstock(dir string) (string, error) { return build.Penstock(dir, "") }
 
 func servePenstock(path, _ string, s *spec) (*exec.Cmd, error) {
 	const endless = 1 << 50 // bytes: a body with a length is spliced from the connection

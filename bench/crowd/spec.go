@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/penstock-io/penstock/bench/internal/role"
 )
 
 // A run is several processes: this one, which only asks, the server, and three re-executions of this one's binary at
@@ -61,7 +63,7 @@ func playRole(name string) error {
 	if name != "viewers" { // which are asked more
 		go func() {
 			err := in.Decode(new(string)) // nothing: it is the end of whoever started this, however that came
-			exit(name, fmt.Errorf("nobody asks any more: %w", err))
+			role.Exit(name, fmt.Errorf("nobody asks any more: %w", err))
 		}()
 	}
 	return play(s, in, out)

@@ -19,17 +19,9 @@ import (
 
 func main() {
 	if name := role.Mine(); name != "" {
-		exit(name, playRole(name))
+		role.Exit(name, playRole(name))
 	}
-	exit("fanout", run())
-}
-
-func exit(who string, err error) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", who, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	role.Exit("fanout", run())
 }
 
 func run() error {

@@ -4,6 +4,7 @@ package role
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,6 +19,16 @@ const variable = "PENSTOCK_BENCH_ROLE"
 
 // Mine is the role that this process was started for; empty if for none.
 func Mine() string { return os.Getenv(variable) }
+
+// Exit ends this process, which plays a role or directs the others: with what went wrong on standard error, if anything
+// did.
+func Exit(name string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
 
 // Process is a re-execution of this binary in a role.
 type Process struct {

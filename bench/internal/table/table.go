@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -17,6 +18,7 @@ type Metric struct {
 	Name   string // with its unit
 	Format string // of a value
 	Ratio  string // heading of the ratios; none are given if it is empty
+	More   bool   // the more the better
 }
 
 // Sample is what one run measured: a value for each metric, NaN where there is none.
@@ -50,18 +52,31 @@ func (t *Table) Tell(s Sample) string {
 	return fmt.Sprintf("%s  others %.2f", b.String(), s.Others)
 }
 
-// Spread is what a kind's values of a metric came to; ok is false if there are none.
-func (t *Table) Spread(kind, metric int) (s spread.Spread, ok bool) {
-	var v []float64
-	for _, s := range t.Samples[kind] {
-		if x := s.Values[metric]; !math.IsNaN(x) {
-			v = append(v, x)
+// Values returns one metric of one kind, round by round, NaN where there is none.
+func (t *Table) Values(kind, metric int) []float64 {
+	v := make([]float64, len(t.Samples[kind]))
+	for i, s := range t.Samples[kind] {
+		v[i] = s.Values[metric]
+	}
+	return v
+}
+
+// Ratios returns the ratios of one kind to another, each within its round, NaN where there is none.
+func (t *Table) Ratios(kind, base, metric int) []float64 {
+	v := t.Values(kind, metric)
+	for i, b := range t.Values(base, metric) {
+		if v[i] == b {
+			v[i] = 1 // 0 to 0 as well
+		} else {
+			v[i] /= b
 		}
 	}
-	if len(v) == 0 {
-		return s, false
-	}
-	return spread.Of(v), true
+	return v
+}
+
+// Spread is what a kind's values of a metric came to; ok is false if there are none.
+func (t *Table) Spread(kind, metric int) (s spread.Spread, ok bool) {
+	return known(t.Values(kind, metric))
 }
 
 // Ratio is what a kind's ratios in a metric came to, each within its round; ok is false if there are none.
@@ -70,21 +85,14 @@ func (t *Table) Ratio(kind, metric int) (s spread.Spread, ok bool) {
 	if t.Base != nil {
 		base = t.Base[kind]
 	}
-	var ratios []float64
-	for round, s := range t.Samples[kind] {
-		v, b := s.Values[metric], t.Samples[base][round].Values[metric]
-		switch {
-		case math.IsNaN(v) || math.IsNaN(b):
-		case v == b:
-			ratios = append(ratios, 1) // 0 to 0 as well
-		default:
-			ratios = append(ratios, v/b)
-		}
-	}
-	if len(ratios) == 0 {
+	return known(t.Ratios(kind, base, metric))
+}
+
+func known(values []float64) (s spread.Spread, ok bool) {
+	if values = slices.DeleteFunc(values, math.IsNaN); len(values) == 0 {
 		return s, false
 	}
-	return spread.Of(ratios), true
+	return spread.Of(values), true
 }
 
 // header and rows are the table's cells, ratios first.

@@ -9,7 +9,7 @@ import (
 )
 
 func figures() *Table {
-	t := New("N=1", []string{"base", "twice"}, []Metric{{"GB/s out", "%.1f", "rate ratio"}, {"CPU-s/GB", "%.3f", ""}})
+	t := New("N=1", []string{"base", "twice"}, []Metric{{Name: "GB/s out", Format: "%.1f", Ratio: "rate ratio"}, {Name: "CPU-s/GB", Format: "%.3f"}})
 	// The machine is ten times slower in the second round: the ratio is 2 in every round all the same.
 	for round, base := range []float64{10, 1, 8} {
 		t.Samples[0] = append(t.Samples[0], Sample{Values: []float64{base, float64(round)}})
