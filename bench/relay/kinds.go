@@ -5,15 +5,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+
+	"github.com/penstock-io/penstock/bench/internal/rounds"
 )
 
 // kind is a relay: a program, and how it is told what to do.
 type kind struct {
 	name    string
-	program string // as exec.LookPath takes it; PENSTOCK and IOCOPY are built from this tree
+	program string // as exec.LookPath takes it, or one of those that are built; empty is none
 	args    func(w *workplace, p places) ([]string, error)
-	mirror  bool // it has a mirror, which counts what it gets
+	mirror  bool // it has a mirror, of what clients send, that counts what it gets
 }
+
+// String is its name.
+func (k kind) String() string { return k.name }
+
+// The programs that are built from this tree.
+const (
+	builtPenstock = "PENSTOCK"
+	builtIOCopy   = "IOCOPY"
+)
 
 // places are where a relay listens, whom it forwards to, and who gets a copy.
 type places struct{ listen, target, mirror string }
@@ -24,15 +36,16 @@ func (p places) port() string {
 
 const loopback = "127.0.0.1"
 
-// The kinds that all comparisons are about.
+// The kinds that goals name.
 const (
-	ours    = "penstock"
-	haproxy = "HAProxy"
-	goCopy  = "io.Copy"
+	ours       = rounds.Penstock
+	goCopy     = "io.Copy"
+	withSocket = "penstock, to a socket"
+	withNull   = "penstock, to null"
 )
 
 func penstock(name string, mirrors ...string) kind {
-	return kind{name, "PENSTOCK", func(_ *workplace, p places) ([]string, error) {
+	return kind{name, builtPenstock, func(_ *workplace, p places) ([]string, error) {
 		args := []string{
 			"relay", "tcp-listen://" + p.listen, "tcp://" + p.target, "--access-log", "none", "--log-level", "warn",
 		}
@@ -49,7 +62,7 @@ func penstock(name string, mirrors ...string) kind {
 const toMirror = "tcp://"
 
 func iocopy(name string, mirrored bool) kind {
-	return kind{name, "IOCOPY", func(_ *workplace, p places) ([]string, error) {
+	return kind{name, builtIOCopy, func(_ *workplace, p places) ([]string, error) {
 		args := []string{p.listen, p.target}
 		if mirrored {
 			args = append(args, p.mirror)
@@ -58,22 +71,47 @@ func iocopy(name string, mirrored bool) kind {
 	}, mirrored}
 }
 
-// relays are those that do the same; the others have a worker or a thread for each CPU, as penstock has.
+// relays are those that do the same, each as it is recommended to be set up, with a worker or a thread for each CPU
+// where it has such a thing, and nothing logged. The last one is no relay: the client and the server by themselves: a
+// relay's figure that is near theirs is not its own.
 func relays() []kind {
 	return []kind{
 		penstock(ours),
 		iocopy(goCopy, false),
-		{haproxy, "haproxy", haproxyArgs, false},
-		{"nginx", "nginx", nginxArgs, false},
-		{"socat", "socat", socatArgs, false},
+		haproxy("HAProxy", 0),
+		nginx("nginx", ""),
+		socat("socat", 0),
+		{name: "no relay"},
 	}
 }
 
-func haproxyArgs(w *workplace, p places) ([]string, error) {
-	const most = 4096
-	text := fmt.Sprintf(`global
+// large are those besides that have larger buffers than they have by default, for streams.
+func large() []kind {
+	const mib = 1 << 20
+	return []kind{haproxy("HAProxy, 1 MiB", mib), nginx("nginx, 1 MiB", "1m"), socat("socat, 1 MiB", mib)}
+}
+
+// peers are the names of all kinds but ours and of those that are no relays: whom a goal may be against.
+func peers(kinds []kind) (names []string) {
+	for _, k := range kinds {
+		if k.name != ours && k.program != "" {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
+// haproxy has pipes of a size; 0 is its default, which is the kernel's. It has a thread for each CPU it may run on.
+func haproxy(name string, pipes int) kind {
+	return kind{name, "haproxy", func(w *workplace, p places) ([]string, error) {
+		const most = 4096 // connections: they are also the length of the listener's queue
+		size := ""
+		if pipes > 0 {
+			size = fmt.Sprintf("\ttune.pipesize %d\n", pipes)
+		}
+		text := fmt.Sprintf(`global
 	maxconn %[1]d
-defaults
+%[4]sdefaults
 	mode tcp
 	option splice-auto
 	maxconn %[1]d
@@ -83,48 +121,75 @@ defaults
 listen relay
 	bind %[2]s
 	server one %[3]s
-`, most, p.listen, p.target)
-	name, err := w.write("haproxy.cfg", text)
-	return []string{"-q", "-db", "-f", name}, err
+`, most, p.listen, p.target, size)
+		path, err := w.write("haproxy.cfg", text)
+		return []string{"-q", "-db", "-f", path}, err
+	}, false}
 }
 
 // nginxModule is where Debian has what nginx needs for streams; elsewhere it is built in.
 const nginxModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
-func nginxArgs(w *workplace, p places) ([]string, error) {
-	load := ""
-	if _, err := os.Stat(nginxModule); err == nil {
-		load = "load_module " + nginxModule + ";\n"
-	}
-	text := fmt.Sprintf(`%sdaemon off;
+// nginx has buffers of a size; empty is its default, 16k. With a listener for each worker connections are shared out
+// among these; with one for all most of them get to the same worker.
+func nginx(name, buffer string) kind {
+	return kind{name, "nginx", func(w *workplace, p places) ([]string, error) {
+		load, size := "", ""
+		if _, err := os.Stat(nginxModule); err == nil {
+			load = "load_module " + nginxModule + ";\n"
+		}
+		if buffer != "" {
+			size = "\t\tproxy_buffer_size " + buffer + ";\n"
+		}
+		text := fmt.Sprintf(`%sdaemon off;
 worker_processes auto;
 pid %s;
 error_log stderr error;
-events { worker_connections 8192; }
+events { worker_connections %d; }
 stream {
 	access_log off;
 	server {
-		listen %s backlog=4096;
+		listen %s reuseport backlog=4096;
 		proxy_pass %s;
-	}
+%s	}
 }
-`, load, filepath.Join(w.dir, "nginx.pid"), p.listen, p.target)
-	name, err := w.write("nginx.conf", text)
-	return []string{"-p", w.dir, "-e", "stderr", "-c", name}, err
-}
-
-func socatArgs(_ *workplace, p places) ([]string, error) {
-	return []string{
-		"TCP-LISTEN:" + p.port() + ",bind=" + loopback + ",reuseaddr,fork,backlog=4096", "TCP:" + p.target,
-	}, nil
+`, load, filepath.Join(w.dir, "nginx.pid"), nginxConnections, p.listen, p.target, size)
+		path, err := w.write("nginx.conf", text)
+		return []string{"-p", w.dir, "-e", "stderr", "-c", path}, err
+	}, false}
 }
 
-// present returns those whose programs there are; the others are named.
-func present(kinds []kind) (here []kind) {
+// nginxConnections is what a worker of nginx may have, two for each that it relays.
+const nginxConnections = 8192
+
+// socat has a process for each connection, and a buffer of a size; 0 is its default, 8 KiB. It has to be told to switch
+// Nagle's algorithm off, as all others do by themselves.
+func socat(name string, buffer int) kind {
+	return kind{name, "socat", func(_ *workplace, p places) ([]string, error) {
+		args := []string{
+			"TCP-LISTEN:" + p.port() + ",bind=" + loopback + ",reuseaddr,nodelay,fork,backlog=4096",
+			"TCP:" + p.target + ",nodelay",
+		}
+		if buffer > 0 {
+			args = append([]string{"-b", fmt.Sprint(buffer)}, args...)
+		}
+		return args, nil
+	}, false}
+}
+
+// present returns those that a regular expression matches the names of and whose programs there are; programs that are
+// not there are named, once.
+func present(kinds []kind, among *regexp.Regexp, missing map[string]bool) (here []kind) {
 	for _, k := range kinds {
-		if k.program != "PENSTOCK" && k.program != "IOCOPY" {
+		if !among.MatchString(k.name) {
+			continue
+		}
+		if k.program != "" && k.program != builtPenstock && k.program != builtIOCopy {
 			if _, err := exec.LookPath(k.program); err != nil {
-				fmt.Fprintf(os.Stderr, "no %s: it is left out\n", k.program)
+				if !missing[k.program] {
+					fmt.Fprintf(os.Stderr, "no %s: it is left out\n", k.program)
+				}
+				missing[k.program] = true
 				continue
 			}
 		}

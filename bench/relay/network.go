@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,9 +12,9 @@ import (
 )
 
 // The congestion control of a relay's connections to its target is the system's, whatever the client's and the server's
-// are. bbr paces, on loopback too, and then the pacing is measured. So everything runs in a network of its own, where the
-// system's is what it should be, and where no port is taken. There Linux allows reno always, and others only if they are in
-// net.ipv4.tcp_allowed_congestion_control.
+// are. bbr paces, on loopback too, and then the pacing is measured. So everything runs in a network of its own, where
+// the system's is what it should be, and where no port is taken. There Linux allows reno always, and others only if
+// they are in net.ipv4.tcp_allowed_congestion_control.
 
 const (
 	controlFile = "/proc/sys/net/ipv4/tcp_congestion_control"
@@ -25,8 +26,8 @@ func congestionControl() (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
-// inNetworkOfItsOwn runs this program once more in such a network, and tells whether it has: then all is done. Who is not
-// root has no such thing, which is said if it matters.
+// inNetworkOfItsOwn runs this program once more in such a network, and tells whether it has: then all is done. Who is
+// not root has no such thing, which is said if it matters.
 func inNetworkOfItsOwn(want string) (done bool, err error) {
 	if os.Getenv(inside) != "" {
 		return false, setUp(want)
@@ -68,5 +69,6 @@ func setUp(congestion string) error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
 		return os.NewSyscallError("ioctl", err)
 	}
-	return os.WriteFile(controlFile, []byte(congestion), 0)
+	const ports = "/proc/sys/net/ipv4/ip_local_port_range" // more of them: a short connection keeps two for a minute
+	return errors.Join(os.WriteFile(controlFile, []byte(congestion), 0), os.WriteFile(ports, []byte("2000 65535"), 0))
 }

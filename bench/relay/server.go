@@ -3,14 +3,15 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/penstock-io/penstock/bench/internal/role"
 	"github.com/penstock-io/penstock/bench/internal/socket"
 )
 
@@ -37,9 +38,16 @@ func header(asks byte, n int64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{asks}, uint64(n))
 }
 
-// playServer serves until it is ended, and tells when it is asked how much has come to its mirror.
+// What the server is asked about its mirror port.
+const (
+	bytesOfMirrors = "bytes"   // how many have come
+	compareMirrors = "compare" // from now on sums are to be made
+	sumsOfMirrors  = "sums"    // of each connection that has ended with something to it
+)
+
+// playServer serves until it is ended, and answers what it is asked.
 func playServer(in *json.Decoder, out *json.Encoder) error {
-	var mirrored atomic.Int64
+	var m mirrored
 	var p ports
 	for _, one := range []struct {
 		at    *string
@@ -47,16 +55,14 @@ func playServer(in *json.Decoder, out *json.Encoder) error {
 	}{
 		{&p.Streams, func(l *net.TCPListener) error { return serveEach(l, serveStream) }},
 		{&p.Short, serveShort},
-		{&p.Mirror, func(l *net.TCPListener) error {
-			return serveEach(l, func(c *net.TCPConn) error { return count(c, &mirrored) })
-		}},
+		{&p.Mirror, func(l *net.TCPListener) error { return serveEach(l, m.take) }},
 	} {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			return err
 		}
 		*one.at = l.Addr().String()
-		go func() { exit("server", one.serve(l)) }()
+		go func() { role.Exit("server", one.serve(l)) }()
 	}
 	if err := out.Encode(p); err != nil {
 		return err
@@ -68,14 +74,14 @@ func playServer(in *json.Decoder, out *json.Encoder) error {
 		} else if err != nil {
 			return err
 		}
-		if err := out.Encode(mirrored.Load()); err != nil {
+		if err := out.Encode(m.answer(question)); err != nil {
 			return err
 		}
 	}
 }
 
-// serveEach serves all connections at a time. That one of them breaks is no more than said: whoever is at the other end is
-// missing something.
+// serveEach serves all connections at a time. That one of them breaks is no more than said: whoever is at the other end
+// is missing something.
 func serveEach(l *net.TCPListener, serve func(*net.TCPConn) error) error {
 	for {
 		c, err := l.AcceptTCP()
@@ -166,7 +172,8 @@ func shorts(listener int) error {
 	}
 }
 
-// answer sends a byte back, and waits for the end.
+// answer sends a byte back, and waits for the end, however that comes. Who sends nothing has looked whether the relay
+// is there.
 func answer(fd int) error {
 	var b [1]byte
 	err := readFull(fd, b[:])
@@ -176,20 +183,8 @@ func answer(fd int) error {
 	if err == nil {
 		err = readFull(fd, b[:])
 	}
-	if err == io.EOF {
+	if err == io.EOF || errors.Is(err, unix.ECONNRESET) {
 		return nil
 	}
 	return err
-}
-
-// count throws away what comes, and adds it up.
-func count(c *net.TCPConn, sum *atomic.Int64) error {
-	for {
-		const atOnce = 4 << 20
-		n, err := socket.Discard(c, atOnce)
-		sum.Add(n)
-		if err != nil || n < atOnce {
-			return err
-		}
-	}
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The ends of round trips and of short connections wait in the kernel, on threads of their own, not in Go's poller: what
-// that takes would be in every figure, and make the relays more alike than they are.
+// The ends of round trips and of short connections wait in the kernel, on threads of their own, not in Go's poller:
+// what that takes would be in every figure, and make the relays more alike than they are.
 
 // blocking gives f a descriptor of a connection whose reads and writes wait, and the thread for itself.
 func blocking(c *net.TCPConn, f func(fd int) error) error {

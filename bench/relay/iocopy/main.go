@@ -2,8 +2,8 @@
 //
 //	iocopy LISTEN TARGET [MIRROR]
 //
-// With a MIRROR each direction is copied to an io.MultiWriter of the peer and a connection to that, which then can hold up
-// the relay.
+// With a MIRROR what clients send is copied to an io.MultiWriter of the target and a connection to that, which then can
+// hold up the relay.
 package main
 
 import (
@@ -52,7 +52,7 @@ func relay(client *net.TCPConn, target string, mirrors []string) error {
 	defer server.Close()
 	var back error
 	var both sync.WaitGroup
-	both.Go(func() { back = one(client, server, mirrors) })
+	both.Go(func() { back = one(client, server, nil) })
 	err = one(server, client, mirrors)
 	both.Wait()
 	if err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -15,18 +16,22 @@ import (
 	"github.com/penstock-io/penstock/bench/internal/role"
 )
 
-// stage is a relay that runs, with the server behind it.
+// stage is a relay that runs, with the server behind it; or the server alone.
 type stage struct {
 	kind   kind
 	server *role.Process
 	behind ports
 	front  *net.TCPAddr // where the relay listens
-	relay  *exec.Cmd
+	relay  *exec.Cmd    // nil if there is none
 	tree   machine.Tree
 	ended  chan error
 }
 
-// set starts a server and a relay to the port of it that is chosen. Apart from each other they have a CPU for itself each.
+// askAgain is how long to wait before something is looked at once more.
+const askAgain = 5 * time.Millisecond
+
+// set starts a server and a relay to the port of it that is chosen. Apart from each other they have a CPU for itself
+// each.
 func (w *workplace) set(k kind, choose func(ports) string, apart bool) (_ *stage, err error) {
 	s := &stage{kind: k, ended: make(chan error, 1)}
 	defer func() {
@@ -39,6 +44,10 @@ func (w *workplace) set(k kind, choose func(ports) string, apart bool) (_ *stage
 	}
 	if err := s.server.Out.Decode(&s.behind); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
+	}
+	if k.program == "" {
+		s.front, err = net.ResolveTCPAddr("tcp", choose(s.behind))
+		return s, err
 	}
 	listen, err := freeAddress()
 	if err != nil {
@@ -105,7 +114,7 @@ func (s *stage) await() error {
 		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(askAgain)
 	}
 }
 
@@ -124,14 +133,11 @@ func (s *stage) dial(asks byte, n int64) (*net.TCPConn, error) {
 
 // mirrored waits until the mirror has so many bytes, or until nothing more comes, and returns what part of them it has.
 func (s *stage) mirrored(want int64) (float64, error) {
-	const (
-		pause    = 5 * time.Millisecond
-		patience = 100 // pauses in which nothing comes
-	)
+	const patience = 100 // pauses in which nothing comes
 	last := int64(-1)
 	for same := 0; same < patience; same++ {
 		var n int64
-		if err := s.server.Ask("mirrored", &n); err != nil {
+		if err := s.server.Ask(bytesOfMirrors, &n); err != nil {
 			return 0, err
 		}
 		if n >= want {
@@ -140,9 +146,27 @@ func (s *stage) mirrored(want int64) (float64, error) {
 		if n != last {
 			same, last = 0, n
 		}
-		time.Sleep(pause)
+		time.Sleep(askAgain)
 	}
 	return float64(last) / float64(want), nil
+}
+
+// cpu is the CPU time that the relay has used, all of its processes; NaN if there is none.
+func (s *stage) cpu() (seconds float64, err error) {
+	if s.relay == nil {
+		return math.NaN(), nil
+	}
+	used, err := s.tree.CPU()
+	return used.Seconds(), err
+}
+
+// kill ends whoever the client may be waiting for. From any goroutine.
+func (s *stage) kill() {
+	if s.relay == nil {
+		s.server.Kill()
+		return
+	}
+	_ = s.relay.Process.Kill() // it may have ended
 }
 
 // strike ends both, and returns the CPU time that they have used.
