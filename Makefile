@@ -1,7 +1,7 @@
 # Needs Go and nothing else: "make test" installs or names what tests use
 # besides, and the developer tools are pinned in tools/go.mod.
 
-.PHONY: help run build man install uninstall test soak soak-pipe lint fmt bench bench-commands bench-copy bench-crowd bench-pipes clean
+.PHONY: help run build man install uninstall test soak soak-pipe lint fmt bench bench-commands bench-copy bench-crowd bench-pipes bench-relay clean
 
 ARGS =
 
@@ -124,6 +124,9 @@ bench-crowd: ## measure a live stream to a crowd of viewers, beside other server
 bench-pipes: ## measure the pipe in memory, beside its peers (ARGS= adds flags)
 	go test -run '^$$' -bench Pipe $(ARGS) .
 	cd bench && go test -run '^$$' -bench . $(ARGS) ./pipes
+
+bench-relay: ## measure penstock relay beside HAProxy, nginx, socat and io.Copy, for five minutes and more (ARGS= adds flags)
+	cd bench && go run ./relay $(ARGS)
 
 clean: ## remove what build, tests and profiles leave; recordings/ stays
 	rm -rf bin coverage.out coverage.html

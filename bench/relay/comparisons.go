@@ -19,7 +19,7 @@ func comparisons() (all []comparison) {
 		if n == 1 {
 			title = "A stream"
 		}
-		kinds := slices.Concat(relays(), large())
+		kinds := slices.Concat(relays(), streamers())
 		add(fmt.Sprintf("bulk-%d", n), title, bulk{conns: n}, kinds,
 			reach(rate, 1, goCopy), reach(rate, 2, "HAProxy"))
 	}

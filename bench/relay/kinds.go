@@ -78,17 +78,23 @@ func relays() []kind {
 	return []kind{
 		penstock(ours),
 		iocopy(goCopy, false),
-		haproxy("HAProxy", 0),
+		haproxy("HAProxy", spliceAlways, 0),
 		nginx("nginx", ""),
 		socat("socat", 0),
 		{name: "no relay"},
 	}
 }
 
-// large are those besides that have larger buffers than they have by default, for streams.
-func large() []kind {
+// streamers are those besides that are set up in another way, which matters for streams: with larger buffers than they
+// have by default, and HAProxy as it is when it judges by itself when to splice.
+func streamers() []kind {
 	const mib = 1 << 20
-	return []kind{haproxy("HAProxy, 1 MiB", mib), nginx("nginx, 1 MiB", "1m"), socat("socat, 1 MiB", mib)}
+	return []kind{
+		haproxy("HAProxy, 1 MiB", spliceAlways, mib),
+		haproxy("HAProxy, splice-auto", spliceAuto, 0),
+		nginx("nginx, 1 MiB", "1m"),
+		socat("socat, 1 MiB", mib),
+	}
 }
 
 // peers are the names of all kinds but ours and of those that are no relays: whom a goal may be against.
@@ -101,8 +107,14 @@ func peers(kinds []kind) (names []string) {
 	return names
 }
 
+// When HAProxy splices. Left to judge by itself version 2.6 copies all of the streams here, by recv and send of 16 KiB.
+const (
+	spliceAlways = "option splice-request\n\toption splice-response"
+	spliceAuto   = "option splice-auto"
+)
+
 // haproxy has pipes of a size; 0 is its default, which is the kernel's. It has a thread for each CPU it may run on.
-func haproxy(name string, pipes int) kind {
+func haproxy(name, splice string, pipes int) kind {
 	return kind{name, "haproxy", func(w *workplace, p places) ([]string, error) {
 		const most = 4096 // connections: they are also the length of the listener's queue
 		size := ""
@@ -113,7 +125,7 @@ func haproxy(name string, pipes int) kind {
 	maxconn %[1]d
 %[4]sdefaults
 	mode tcp
-	option splice-auto
+	%[5]s
 	maxconn %[1]d
 	timeout connect 5s
 	timeout client 1m
@@ -121,7 +133,7 @@ func haproxy(name string, pipes int) kind {
 listen relay
 	bind %[2]s
 	server one %[3]s
-`, most, p.listen, p.target, size)
+`, most, p.listen, p.target, size, splice)
 		path, err := w.write("haproxy.cfg", text)
 		return []string{"-q", "-db", "-f", path}, err
 	}, false}
