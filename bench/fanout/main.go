@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/penstock-io/penstock/bench/internal/role"
+	"github.com/penstock-io/penstock/bench/internal/rounds"
 	"github.com/penstock-io/penstock/bench/internal/table"
 )
 
@@ -25,6 +26,8 @@ func main() {
 }
 
 func run() error {
+	set := rounds.Settings{Rounds: 5, Quiet: 0.2, Attempts: 20}
+	set.Declare(flag.CommandLine)
 	var (
 		ns         = flag.String("n", "1,4,16,64", "numbers of viewers")
 		arrivals   = flag.String("arrivals", "bulk", "how the stream arrives: bulk, or in messages of such sizes as 1400,16k,64k,256k")
@@ -34,19 +37,15 @@ func run() error {
 		recordDir  = flag.String("record-dir", os.TempDir(), "where to record")
 		encrypt    = flag.Int("tls", 0, "one viewer in so many is on TLS; 0 is none")
 		names      = flag.String("kinds", "multiwriter,channel,raw,hub", "kinds of relay; ratios refer to the first")
-		rounds     = flag.Int("rounds", 5, "how often to measure each kind")
 		size       = flag.Int64("bytes", 0, "bytes to deliver in one run, summed over its viewers; 0 is enough for a second or two")
 		send       = flag.String("send", "write", "how the source sends: write, or sendfile (by reference)")
 		drain      = flag.String("drain", "discard", "how viewers drain: discard (recv with MSG_TRUNC), or read (into a reused buffer)")
 		congestion = flag.String("congestion", "cubic", "congestion control of the source and the relay; empty is the system's")
 		pin        = flag.Bool("pin", false, "give the relay the first CPU for itself alone, and the rest to the source and the viewers")
-		quiet      = flag.Float64("quiet", 0.2, "repeat a run during which others used more than this many CPUs, see internal/machine")
 		verify     = flag.Bool("verify", false, "check every byte at every viewer instead of measuring")
-		markdown   = flag.Bool("markdown", false, "print tables in Markdown")
 	)
-	flag.Parse()
-	if flag.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	if err := set.Parse(flag.CommandLine, os.Args[1:]); err != nil {
+		return err
 	}
 	kinds := strings.Split(*names, ",")
 	for _, k := range kinds {
@@ -55,7 +54,7 @@ func run() error {
 		}
 	}
 	if *verify {
-		*quiet = math.Inf(1)
+		set.Quiet = math.Inf(1)
 	}
 	spec := runSpec{Send: *send, Drain: *drain, Congestion: *congestion, Pin: *pin}
 	if *verify {
@@ -75,58 +74,44 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	var tables []*table.Table
-	for _, spec := range specs {
-		t, err := compare(spec, kinds, *rounds, *quiet)
-		if err != nil {
-			return err
-		}
-		tables = append(tables, t)
-		if !*markdown && !*verify {
-			if err := t.Print(os.Stdout); err != nil {
-				return err
-			}
-		}
+	show := rounds.Show
+	if *verify {
+		show = func(rounds.Result) error { return nil } // nothing was measured
+	}
+	results, err := rounds.Measure(set, comparisons(specs, kinds), measureKind, show)
+	if err != nil {
+		return err
 	}
 	switch {
 	case *verify:
 		_, err := fmt.Printf("every viewer of %s got every byte\n", strings.Join(kinds, ", "))
 		return err
-	case *markdown:
-		return printReport(os.Stdout, spec, *rounds, *quiet, tables)
+	case set.Markdown:
+		return printReport(os.Stdout, spec, set, results)
 	}
 	return nil
 }
 
-// compare measures every kind once in each round. The order turns by one each round, so that nobody always comes
-// after the same neighbour.
-func compare(spec runSpec, kinds []string, rounds int, quiet float64) (*table.Table, error) {
-	t := table.New(spec.title(), kinds, spec.metrics())
-	for round := range rounds {
-		for i := range kinds {
-			k := (i + round) % len(kinds)
-			spec.Kind = kinds[k]
-			s, err := measureQuiet(spec, quiet)
-			if err != nil {
-				return t, fmt.Errorf("%s, %s, round %d: %w", spec.Kind, t.Title, round+1, err)
-			}
-			t.Samples[k] = append(t.Samples[k], s)
-			fmt.Fprintf(os.Stderr, "%s round %d  %-20s %s\n", t.Title, round+1, spec.Kind, t.Tell(s))
-		}
+// kind is a relay's name.
+type kind string
+
+func (k kind) String() string { return string(k) }
+
+// comparisons are the kinds side by side, for each spec.
+func comparisons(specs []runSpec, names []string) (all []rounds.Comparison[kind, runSpec]) {
+	var kinds []kind
+	for _, name := range names {
+		kinds = append(kinds, kind(name))
 	}
-	return t, nil
+	for _, s := range specs {
+		all = append(all, rounds.Comparison[kind, runSpec]{
+			Name: s.title(), Title: s.title(), Run: s, Metrics: s.metrics(), Kinds: kinds,
+		})
+	}
+	return all
 }
 
-// attempts is how often a disturbed run is made before it counts all the same.
-const attempts = 20
-
-// measureQuiet repeats a run while others use more than quiet CPUs; the last attempt stands.
-func measureQuiet(spec runSpec, quiet float64) (s table.Sample, err error) {
-	for range attempts {
-		s, err = measure(spec)
-		if err != nil || s.Others <= quiet {
-			break
-		}
-	}
-	return s, err
+func measureKind(s runSpec, k kind) (table.Sample, error) {
+	s.Kind = k.String()
+	return measure(s)
 }

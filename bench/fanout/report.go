@@ -5,27 +5,28 @@ import (
 	"io"
 
 	"github.com/penstock-io/penstock/bench/internal/machine"
-	"github.com/penstock-io/penstock/bench/internal/table"
+	"github.com/penstock-io/penstock/bench/internal/rounds"
 )
 
 // printReport writes what bench/RESULTS.md holds. The ratios come first because they are what travels.
-func printReport(w io.Writer, spec runSpec, rounds int, quiet float64, tables []*table.Table) error {
+func printReport(w io.Writer, spec runSpec, set rounds.Settings, results []rounds.Result) error {
 	host, err := machine.Describe()
 	if err != nil {
 		return err
 	}
-	base := tables[0].Kinds[0]
 	fmt.Fprintf(w, "# Fan-out: one TCP source to N viewers on loopback\n\n")
 	fmt.Fprintf(w, "%s.\n\n", host)
-	fmt.Fprintf(w, "Medians of %d interleaved rounds, lowest and highest in brackets. Ratios are to `%s` in the same round:\n", rounds, base)
+	fmt.Fprintf(w, "Medians of %d interleaved rounds, lowest and highest in brackets. Ratios are to `%s` in the same round:\n",
+		set.Rounds, results[0].Table.Kinds[0])
 	fmt.Fprintf(w, "more is better for the rate, less for CPU. CPU is the relaying process alone, per delivered GB (10^9 bytes).\n")
-	fmt.Fprintf(w, "%s.\n", spec.conditions(quiet))
-	for _, t := range tables {
-		if err := t.Markdown(w, 2); err != nil {
+	fmt.Fprintf(w, "%s.\n", spec.conditions(set.Quiet))
+	for _, r := range results {
+		if err := r.Table.Markdown(w, 2); err != nil {
 			return err
 		}
-		if n := t.Disturbed(quiet); n > 0 {
-			fmt.Fprintf(w, "\n%d of %d runs stayed disturbed by other processes after %d attempts.\n", n, len(t.Kinds)*rounds, attempts)
+		if n := r.Table.Disturbed(set.Quiet); n > 0 {
+			fmt.Fprintf(w, "\n%d of %d runs stayed disturbed by other processes after %d attempts.\n",
+				n, len(r.Table.Kinds)*set.Rounds, set.Attempts)
 		}
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -138,6 +140,9 @@ func echo(fd int, b []byte) error {
 	}
 }
 
+// waiting is how many goroutines wait for short connections.
+const waiting = 2 * clientsAtOnce
+
 // serveShort answers connections of one byte. There is no more to it than system calls that wait, so that a connection
 // costs this end as little as it can.
 func serveShort(l *net.TCPListener) error {
@@ -148,14 +153,14 @@ func serveShort(l *net.TCPListener) error {
 	defer f.Close()
 	fd := int(f.Fd()) // which makes it wait
 	failed := make(chan error)
-	const waiting = 2 * clientsAtOnce
+	var first sync.Once
 	for range waiting {
-		go func() { failed <- shorts(fd) }()
+		go func() { failed <- shorts(fd, &first) }()
 	}
 	return <-failed
 }
 
-func shorts(listener int) error {
+func shorts(listener int, first *sync.Once) error {
 	for {
 		c, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
 		if err == unix.EINTR || err == unix.ECONNABORTED {
@@ -163,6 +168,7 @@ func shorts(listener int) error {
 		} else if err != nil {
 			return os.NewSyscallError("accept4", err)
 		}
+		first.Do(func() { runtime.GOMAXPROCS(processors) }) // for streams Go's own choice is the right one
 		if err := answer(c); err != nil {
 			fmt.Fprintf(os.Stderr, "server: %v\n", err)
 		}
