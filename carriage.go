@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -163,15 +164,20 @@ func (c *carriage) carry() error {
 		return c.relay()
 	}
 	err := c.carryIn()
+	if err == nil && c.t.most && c.left == 0 && !c.unwanted() {
+		err = c.overMost()
+	}
 	inStep := c.t.queue(0) == nil
 	if err == nil && inStep { // it does not wait for others to have what is in their queues
 		err = c.t.closeSink()
+		c.t.complete.Store(err == nil)
 	}
 	if inStep {
 		c.t.tellMoved()
 	}
 	if err = c.endQueues(err); err == nil && !inStep {
 		err = c.t.closeSink()
+		c.t.complete.Store(err == nil)
 	}
 	if !inStep {
 		c.t.tellMoved()
@@ -196,6 +202,20 @@ func (c *carriage) carryIn() error {
 		return err
 	}
 	return c.relay()
+}
+
+// overMost waits for the source's end, behind all the bytes that it may give.
+func (c *carriage) overMost() error {
+	n, err := c.take(1)
+	if n == 0 {
+		return c.sourceError(err)
+	}
+	c.t.took(n)
+	more, err := c.inHand()
+	c.sourceFailed = true
+	over := c.opError(SideSource, errors.Join(ErrTooMuch, err))
+	over.InFlight = heapPipe(slices.Clone(more))
+	return over
 }
 
 // relay takes a chunk and delivers it, until there is none.

@@ -428,6 +428,15 @@ func (c *carriage) doGive(fd int) bool {
 	return true
 }
 
+// inHand returns what is in the hand, which is empty then.
+func (c *carriage) inHand() (b []byte, err error) {
+	if b = c.bytes; c.inPipe() {
+		b, err = c.readAll(c.pipe, c.held)
+		c.held = 0
+	}
+	return b, err
+}
+
 // readAll reads n bytes that a pipe holds.
 func (c *carriage) readAll(p *KernelPipe, n int) ([]byte, error) {
 	b := make([]byte, n)

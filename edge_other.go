@@ -22,6 +22,7 @@ type steps struct{ more bool }
 
 func (c *carriage) letGo()                      { c.letGoBuffer() }
 func (c *carriage) inPipe() bool                { return false }
+func (c *carriage) inHand() ([]byte, error)     { return c.bytes, nil }
 func (c *carriage) awaitDescriptor() error      { return nil }
 func (c *carriage) corks() bool                 { return false }
 func (c *carriage) deliverPipe()                {}

@@ -95,6 +95,9 @@ var (
 	// ErrIdle says that nothing has moved for as long as [WithIdleTimeout] allows.
 	ErrIdle error = idleError{}
 
+	// ErrTooMuch says that a source has given more than [WithMost] allows.
+	ErrTooMuch = errors.New("more bytes than are allowed")
+
 	// ErrNoKernelPipe says that no kernel pipe is to be had: not Linux, the pool's limit, or the user's pipe or
 	// descriptor budget. A [Pipe] serves instead.
 	ErrNoKernelPipe = errors.New("no kernel pipe to be had")

@@ -13,6 +13,7 @@ type Option func(*options)
 
 type options struct {
 	limit          int64 // bytes; -1 for none
+	most           bool  // more than these is an error
 	bytesPerSecond int64 // 0 for no limit
 	idle           time.Duration
 	timeout        time.Duration
@@ -53,7 +54,18 @@ func WithLimit(n int64) Option {
 		if n < 0 {
 			o.refuse("limit of %d bytes", n)
 		}
-		o.limit = n
+		o.limit, o.most = n, false
+	}
+}
+
+// WithMost bounds what the source may give: more than n bytes is the source's error, ErrTooMuch, with the first one that is
+// too many in flight. The sink has the n then, and is not told an end by WithHalfClose.
+func WithMost(n int64) Option {
+	return func(o *options) {
+		if n < 0 {
+			o.refuse("%d bytes at most", n)
+		}
+		o.limit, o.most = n, true
 	}
 }
 

@@ -15,6 +15,8 @@ type Report struct {
 
 	Outputs []OutputReport // the destination, and then the further sinks; nil if there is but the one, in step
 
+	Ended bool // the source has come to its end, or to the limit, and the sink has it all, and has been told if that was wanted
+
 	Path Path   // the way taken, the last one if there were several
 	Why  string // in words, what it leads through, or why it is no faster one
 
@@ -107,10 +109,11 @@ type meter struct {
 	began atomic.Int64 // by clock; 0 before
 	ended atomic.Int64 // by clock; 0 while it runs, and ending until the clock has been looked at
 
-	in, out atomic.Int64
-	calls   atomic.Int64
-	now     atomic.Pointer[way]
-	by      [len(pathIndex)]atomic.Int64
+	in, out  atomic.Int64
+	calls    atomic.Int64
+	complete atomic.Bool // nothing is to come any more
+	now      atomic.Pointer[way]
+	by       [len(pathIndex)]atomic.Int64
 
 	stalled [SideSink + 1]atomic.Int64 // nanoseconds by side, without the wait in progress
 	since   atomic.Int64               // when the wait in progress began, by clock; 0 for none
@@ -211,6 +214,7 @@ const ending = -1
 
 // report is a snapshot, from any goroutine, into a zero Report.
 func (m *meter) report(r *Report) {
+	r.Ended = m.complete.Load() // first: if it has, all that follows is as it is in the end
 	by := &m.by
 	if q := m.queue(0); q != nil {
 		by = &q.own.by

@@ -27,7 +27,7 @@ type Config struct {
 
 	IdleTimeout time.Duration // ends a connection in which nothing has moved for so long; 0 is never
 	Timeout     time.Duration // ends a connection after so long; 0 is never
-	MaxBytes    int64         // from either side; beyond it the other is told the end, as if that were all; 0 is no limit
+	MaxBytes    int64         // from either side; more end the connection; 0 is no limit
 	Rate        int64         // bytes per second in either direction of a connection; 0 is no limit
 
 	MaxConns     int            // at a time; beyond it clients wait to be accepted; 0 is no limit

@@ -34,6 +34,8 @@ type conn struct {
 	counted bool // it is over, and in the counters; guarded by the relay's lock
 	mirrors []*mirroring
 
+	clientTold, serverTold bool // the other's end
+
 	parting  sync.Once
 	parted   bool // what is left is its mirrors'; guarded by the relay's lock
 	admitted bool // by the gate
@@ -103,9 +105,9 @@ func (c *conn) run(ctx context.Context) (Termination, error) {
 // part closes both sides, and gives up the connection's place, once. Mirrors may still be getting what they have not had.
 func (c *conn) part() {
 	c.parting.Do(func() {
-		hangUp(c.client)
+		c.r.hangUp(c.client, c.clientTold)
 		if c.server != nil {
-			hangUp(c.server)
+			c.r.hangUp(c.server, c.serverTold)
 			c.c.targets.leave(c.target)
 		}
 		if c.admitted {
@@ -116,15 +118,6 @@ func (c *conn) part() {
 		c.parted = true
 		c.r.mu.Unlock()
 	})
-}
-
-// hangUp closes a side. What has ended has said so by now, in TLS, too: an end that its peer did not say is not to be
-// told here, nor waited for, which Close of a TLS connection would, five seconds if the peer reads nothing.
-func hangUp(side net.Conn) {
-	if t, is := side.(*tls.Conn); is {
-		side = t.NetConn()
-	}
-	side.Close()
 }
 
 // atFault says whose fault it is that something before the data has failed, if nothing else is known that of who.
@@ -207,15 +200,16 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 	var over sync.Once
 	unstuck := func() {}
 	var cause error // as it was when nothing more was to be moved: what mirrors still get changes no ending
-	moved := func() {
+	moved := func(forward, backward penstock.Report) {
 		over.Do(func() {
+			c.serverTold, c.clientTold = forward.Ended, backward.Ended
 			if cause = context.Cause(ctx); len(c.mirrors) > 0 {
 				unstuck = c.unstick(ctx)
 			}
 		})
 		c.part()
 	}
-	opts, err := c.options(moved)
+	opts, err := c.options(func() { moved(c.both.Report()) })
 	if err != nil {
 		return Termination{byInternal, inConnect}, err
 	}
@@ -231,18 +225,13 @@ func (c *conn) move(ctx context.Context) (Termination, error) {
 		c.both.Stop(context.Cause(ctx))
 	}
 	forward, backward, err := c.both.Run(context.Background())
-	moved()
+	moved(forward, backward)
 	unstuck()
 	all := err
 	if len(failures(err)) == 0 && len(allFailures(err)) > 0 { // of mirrors only
 		err = nil
 	}
-	var end Termination
-	if err == nil && c.c.MaxBytes > 0 && max(forward.Consumed, backward.Consumed) >= c.c.MaxBytes {
-		end, err = Termination{byProxy, inData}, errMuch
-	} else {
-		end = ended(forward, backward, err, cause)
-	}
+	end := ended(forward, backward, err, cause)
 	c.endMirrors(forward, backward, end, all)
 	return end, err
 }
@@ -260,7 +249,7 @@ func (c *conn) options(moved func()) ([]penstock.Option, error) {
 		opts = append(opts, penstock.WithIdleTimeout(c.c.IdleTimeout))
 	}
 	if c.c.MaxBytes > 0 {
-		opts = append(opts, penstock.WithLimit(c.c.MaxBytes))
+		opts = append(opts, penstock.WithMost(c.c.MaxBytes))
 	}
 	if c.c.Rate > 0 {
 		opts = append(opts, penstock.WithRate(c.c.Rate))

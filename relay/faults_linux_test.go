@@ -282,7 +282,7 @@ func TestAUnixTargetThatIsBehindIsWaitedFor(t *testing.T) {
 	target := []relay.Target{{Network: "unix", Address: path}}
 
 	short := run(t, relay.Config{Targets: target, ConnectTimeout: 10 * time.Millisecond})
-	hear(t, dial(t, short.addr))
+	turnedAway(t, short.addr, "")
 	if rec := short.ended(t); rec.End != "sC" && rec.End != "SC" {
 		t.Errorf("%+v", rec)
 	}

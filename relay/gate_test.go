@@ -149,12 +149,14 @@ func TestWhoIsRefusedIsToldSo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test.config.Targets = to
 			r := run(t, test.config)
-			c := dial(t, r.addr)
-			_, _ = io.WriteString(c, test.header)
-			if test.end != "cR" {
-				_ = c.CloseWrite() // fails if it is refused already
+			switch {
+			case test.end == "--" || test.header == "PROXY TCP4 10.1": // and no more
+				c := dial(t, r.addr)
+				say(t, c, []byte(test.header))
+				_, _ = io.Copy(io.Discard, c)
+			default:
+				turnedAway(t, r.addr, test.header)
 			}
-			_, _ = io.Copy(io.Discard, c)
 			if rec := r.ended(t); rec.End != test.end {
 				t.Errorf("ended %s, want %s: %+v", rec.End, test.end, rec)
 			}
@@ -171,7 +173,7 @@ func TestASourceHasSoManyAtATime(t *testing.T) {
 	await(t, came, "the first")
 	await(t, came, "the second")
 	for range 2 {
-		hear(t, dial(t, r.addr))
+		turnedAway(t, r.addr, "")
 		if rec := r.ended(t); rec.End != "PR" {
 			t.Errorf("the third: %+v", rec)
 		}

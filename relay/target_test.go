@@ -51,7 +51,7 @@ func TestATargetThatRefusesIsPassedOver(t *testing.T) {
 		c.Targets = []relay.Target{{Address: bad}, {Network: "unix", Address: filepath.Join(t.TempDir(), "none")}}
 		r = run(t, c)
 		for range 2 { // though it is known that they are down
-			_, _ = io.Copy(io.Discard, dial(t, r.addr))
+			turnedAway(t, r.addr, "")
 			if rec := r.ended(t); rec.End != "SC" || rec.Target != "" || strings.Count(rec.Error, "\n") != 1 {
 				t.Errorf("%+v", rec)
 			}

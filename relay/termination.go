@@ -41,7 +41,6 @@ var (
 	errKilled  = errors.New("killed")
 	errDrained = errors.New("the relay is shutting down")
 	errTooLong = errors.New("open for too long")
-	errMuch    = errors.New("all the bytes that it may have")
 )
 
 // ended judges the error of the data phase.
@@ -51,7 +50,7 @@ func ended(forward, backward penstock.Report, err, cause error) Termination {
 		return Termination{byAdministrator, inData}
 	case errors.Is(cause, errDrained):
 		return Termination{byDrain, inData}
-	case errors.Is(cause, errTooLong), errors.Is(cause, errMuch):
+	case errors.Is(cause, errTooLong), errors.Is(err, penstock.ErrTooMuch):
 		return Termination{byProxy, inData}
 	case err == nil:
 		return Termination{byNobody, inNone}
