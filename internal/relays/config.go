@@ -167,7 +167,6 @@ func parseListen(text string) (address.Address, *tls.Config, error) {
 	if err := noMoreThan(a, kept, "alpn, ca, cert, key, mode, rcvbuf, reuseport, sndbuf"); err != nil {
 		return a, nil, err
 	}
-	o.KeepAlive = -1 // the relay sees to that
 	var secure *tls.Config
 	if a.Scheme == address.TLSListen {
 		secure, err = a.TLSConfig()
@@ -230,4 +229,12 @@ func checkName(name string) error {
 }
 
 // listen opens the relay's listener.
-func (r *Relay) listen(ctx context.Context) (net.Listener, error) { return r.Listen.NetListener(ctx) }
+func (r *Relay) listen(ctx context.Context) (net.Listener, error) {
+	bare := r.Listen
+	bare.Options.KeepAlive = -1 // the relay sees to that
+	l, err := bare.NetListener(ctx)
+	if wrong := (*address.Error)(nil); errors.As(err, &wrong) {
+		wrong.Address = r.Listen.String()
+	}
+	return l, err
+}
