@@ -7,8 +7,9 @@ import (
 	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/penstock-io/penstock/internal/shortage"
 )
 
 // Listener accepts the connections of an address that listens.
@@ -109,7 +110,7 @@ func (l *Listener) accept(ctx context.Context) (*End, error) {
 	}()
 	for backoff := time.Duration(0); ; {
 		conn, err := l.listener.Accept()
-		if err != nil && ctx.Err() == nil && exhausted(err) {
+		if err != nil && ctx.Err() == nil && shortage.Is(err) {
 			if backoff == 0 {
 				_, cause := bare(err)
 				l.config.say("cannot accept yet: %v; trying again", cause)
@@ -145,17 +146,6 @@ func (l *Listener) accept(ctx context.Context) (*End, error) {
 		_, err = bare(err)
 		l.config.say("%s: %v; waiting for another", conn.RemoteAddr(), err)
 	}
-}
-
-// exhausted tells the errors that say nothing of the listener, but that the process or the system has not enough of
-// something at the moment.
-func exhausted(err error) bool {
-	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
-		if errors.Is(err, lack) {
-			return true
-		}
-	}
-	return false
 }
 
 // secure shakes hands.

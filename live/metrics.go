@@ -1,31 +1,14 @@
 package live
 
 import (
-	"net/http"
 	"strings"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/penstock-io/penstock/hub"
+	"github.com/penstock-io/penstock/internal/tell"
 )
-
-// metrics serves the same facts as the API, to Prometheus.
-func (s *Server) metrics() http.Handler {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(
-		&collector{s},
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-}
-
-// collector reads the streams when it is asked, so that nothing is counted twice. No series is of one viewer: how many
-// there are depends on the streams, of which there are at most maxStreams.
-type collector struct{ s *Server }
 
 // desc describes a series of the server's, or with "stream" and maybe others as labels, of a stream's.
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -61,62 +44,49 @@ var (
 	descPipesIdle   = desc("pipe_idle_bytes", "Capacity of those that are not in use.")
 )
 
-// Describe describes nothing: which series there are depends on the streams.
-func (c *collector) Describe(chan<- *prometheus.Desc) {}
-
-// samples is where a collector puts what it has read.
-type samples chan<- prometheus.Metric
-
-func (ch samples) gauge(d *prometheus.Desc, v float64, labels ...string) {
-	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-}
-
-func (ch samples) counter(d *prometheus.Desc, v int64, labels ...string) {
-	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
-}
-
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	ch := samples(out)
-	for _, f := range c.s.facts(-1) {
-		ch.stream(f)
+// collect tells the same facts as the API. No series is of one viewer: how many there are depends on the streams, of
+// which there are at most maxStreams.
+func (s *Server) collect(ch tell.Samples) {
+	for _, f := range s.facts(-1) {
+		f.collect(ch)
 	}
-	f := c.s.serverFacts()
-	ch.gauge(descMemory, float64(f.Memory))
-	ch.gauge(descMemoryLimit, float64(f.MemoryLimit))
-	ch.gauge(descMaxViewers, float64(f.MaxViewers))
-	if c.s.pool != nil {
-		ch.gauge(descPipes, float64(f.Pipes))
-		ch.gauge(descPipesIdle, float64(f.PipesIdle))
+	f := s.serverFacts()
+	ch.Gauge(descMemory, float64(f.Memory))
+	ch.Gauge(descMemoryLimit, float64(f.MemoryLimit))
+	ch.Gauge(descMaxViewers, float64(f.MaxViewers))
+	if s.pool != nil {
+		ch.Gauge(descPipes, float64(f.Pipes))
+		ch.Gauge(descPipesIdle, float64(f.PipesIdle))
 	}
 }
 
-func (ch samples) stream(f streamFacts) {
-	ch.gauge(descLive, truth(f.State == live), f.Name)
-	ch.gauge(descViewers, float64(f.Viewers), f.Name)
-	ch.gauge(descRing, float64(f.Ring), f.Name)
-	ch.gauge(descSlow, float64(f.Slow), f.Name)
-	ch.counter(descIn, f.BytesIn, f.Name)
-	ch.counter(descOut, f.BytesOut, f.Name)
+func (f *streamFacts) collect(ch tell.Samples) {
+	ch.Truth(descLive, f.State == live, f.Name)
+	ch.Gauge(descViewers, float64(f.Viewers), f.Name)
+	ch.Gauge(descRing, float64(f.Ring), f.Name)
+	ch.Gauge(descSlow, float64(f.Slow), f.Name)
+	ch.Counter(descIn, f.BytesIn, f.Name)
+	ch.Counter(descOut, f.BytesOut, f.Name)
 	for path, n := range f.By {
-		ch.counter(descOutBy, n, f.Name, path)
+		ch.Counter(descOutBy, n, f.Name, path)
 	}
-	ch.counter(descCalls, f.Calls, f.Name)
-	ch.counter(descStalls, f.Stalls, f.Name)
-	ch.counter(descSkips, f.Skips, f.Name)
-	ch.counter(descSkipped, f.Skipped, f.Name)
+	ch.Counter(descCalls, f.Calls, f.Name)
+	ch.Counter(descStalls, f.Stalls, f.Name)
+	ch.Counter(descSkips, f.Skips, f.Name)
+	ch.Counter(descSkipped, f.Skipped, f.Name)
 	left := make(map[string]int64)
 	for why, n := range f.Left {
 		left[reasonLabel(why)] += n
 	}
 	for reason, n := range left {
-		ch.counter(descLeft, n, f.Name, reason)
+		ch.Counter(descLeft, n, f.Name, reason)
 	}
 	if r := f.Recording; r != nil {
-		ch.gauge(descGap, truth(r.GapSince != nil), f.Name)
-		ch.counter(descGaps, int64(r.Gaps), f.Name)
-		ch.counter(descGapBytes, r.GapBytes, f.Name)
-		ch.counter(descDoubt, r.DoubtBytes, f.Name)
-		ch.counter(descRecorded, r.Bytes, f.Name)
+		ch.Truth(descGap, r.GapSince != nil, f.Name)
+		ch.Counter(descGaps, int64(r.Gaps), f.Name)
+		ch.Counter(descGapBytes, r.GapBytes, f.Name)
+		ch.Counter(descDoubt, r.DoubtBytes, f.Name)
+		ch.Counter(descRecorded, r.Bytes, f.Name)
 	}
 	var lag int64
 	var behind float64
@@ -129,10 +99,10 @@ func (ch samples) stream(f streamFacts) {
 			lag, behind = max(lag, e.Lag), max(behind, e.Behind)
 		}
 	}
-	ch.gauge(descLag, float64(lag), f.Name)
-	ch.gauge(descBehind, behind, f.Name)
+	ch.Gauge(descLag, float64(lag), f.Name)
+	ch.Gauge(descBehind, behind, f.Name)
 	for path, n := range paths {
-		ch.gauge(descPath, float64(n), f.Name, path)
+		ch.Gauge(descPath, float64(n), f.Name, path)
 	}
 }
 
@@ -152,11 +122,4 @@ func reasonLabel(why string) string {
 	default:
 		return "error"
 	}
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -7,8 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/penstock-io/penstock/internal/shortage"
 )
 
 // gate decides who comes in, and when.
@@ -55,10 +56,7 @@ func (g *gate) accept(ctx context.Context, l net.Listener, r *Relay) (net.Conn, 
 }
 
 // scarce tells errors that pass when something is closed.
-func scarce(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) ||
-		errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ECONNABORTED)
-}
+func scarce(err error) bool { return shortage.Is(err) }
 
 // await waits until may tells of nothing that is to be waited for.
 func (g *gate) await(ctx context.Context, r *Relay, may func(*Config) (<-chan struct{}, time.Duration)) error {

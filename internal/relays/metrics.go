@@ -1,27 +1,10 @@
 package relays
 
 import (
-	"net/http"
-
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/penstock-io/penstock/internal/tell"
 )
-
-// metrics serves the same facts as the API, to Prometheus.
-func metrics(s *Set) http.Handler {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(
-		&collector{s},
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-}
-
-// collector reads the relays when it is asked, so that nothing is counted twice. No series is of one connection, or of
-// one client.
-type collector struct{ s *Set }
 
 // ofRelay describes a series of a relay's: no two listen at one address, although one that leaves may have the name of
 // another.
@@ -58,59 +41,38 @@ var (
 	descReloaded   = ofAll("config_last_reload_success_timestamp_seconds", "When a configuration was taken last.")
 )
 
-// Describe describes nothing: which series there are depends on the relays.
-func (c *collector) Describe(chan<- *prometheus.Desc) {}
-
-// samples is where a collector puts what it has read.
-type samples chan<- prometheus.Metric
-
-func (ch samples) gauge(d *prometheus.Desc, v float64, labels ...string) {
-	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-}
-
-func (ch samples) counter(d *prometheus.Desc, v int64, labels ...string) {
-	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
-}
-
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	ch := samples(out)
-	for _, f := range c.s.facts() {
-		ch.relay(f)
+// collect tells the same facts as the API. No series is of one connection, or of one client.
+func (s *Set) collect(ch tell.Samples) {
+	for _, f := range s.facts() {
+		f.collect(ch)
 	}
-	ch.counter(descAccessLost, c.s.access.lost.Load())
-	last := c.s.lastChange()
-	ch.gauge(descReload, truth(last.failed == nil))
-	ch.gauge(descReloaded, float64(last.at.Unix()))
+	ch.Counter(descAccessLost, s.access.lost.Load())
+	last := s.lastChange()
+	ch.Truth(descReload, last.failed == nil)
+	ch.Gauge(descReloaded, float64(last.at.Unix()))
 }
 
-func (ch samples) relay(f facts) {
+func (f *facts) collect(ch tell.Samples) {
 	listen := f.Key
-	ch.gauge(descUp, truth(f.State == listening), f.Name, listen)
-	ch.gauge(descOpen, float64(f.Open), f.Name, listen)
-	ch.gauge(descLimit, float64(f.Limit), f.Name, listen)
-	ch.counter(descAccepted, f.Accepted, f.Name, listen)
-	ch.counter(descRefused, f.Refused, f.Name, listen)
+	ch.Truth(descUp, f.State == listening, f.Name, listen)
+	ch.Gauge(descOpen, float64(f.Open), f.Name, listen)
+	ch.Gauge(descLimit, float64(f.Limit), f.Name, listen)
+	ch.Counter(descAccepted, f.Accepted, f.Name, listen)
+	ch.Counter(descRefused, f.Refused, f.Name, listen)
 	for how, n := range f.Ends {
-		ch.counter(descEnds, n, f.Name, listen, how)
+		ch.Counter(descEnds, n, f.Name, listen, how)
 	}
-	ch.counter(descIn, f.Forward, f.Name, listen)
-	ch.counter(descOut, f.Backward, f.Name, listen)
-	ch.counter(descSpliced, f.Spliced, f.Name, listen)
-	ch.counter(descMirrored, f.Mirrored, f.Name, listen)
-	ch.counter(descLost, f.Lost, f.Name, listen)
-	ch.counter(descRetries, f.Retried, f.Name, listen)
-	ch.counter(descScarce, f.Scarce, f.Name, listen)
+	ch.Counter(descIn, f.Forward, f.Name, listen)
+	ch.Counter(descOut, f.Backward, f.Name, listen)
+	ch.Counter(descSpliced, f.Spliced, f.Name, listen)
+	ch.Counter(descMirrored, f.Mirrored, f.Name, listen)
+	ch.Counter(descLost, f.Lost, f.Name, listen)
+	ch.Counter(descRetries, f.Retried, f.Name, listen)
+	ch.Counter(descScarce, f.Scarce, f.Name, listen)
 	for _, t := range f.Targets {
-		ch.gauge(descTargetUp, truth(t.Up), f.Name, listen, t.Target)
-		ch.gauge(descTargetOpen, float64(t.Open), f.Name, listen, t.Target)
-		ch.counter(descTargetTotal, t.Total, f.Name, listen, t.Target)
-		ch.counter(descTargetFail, t.Failed, f.Name, listen, t.Target)
+		ch.Truth(descTargetUp, t.Up, f.Name, listen, t.Target)
+		ch.Gauge(descTargetOpen, float64(t.Open), f.Name, listen, t.Target)
+		ch.Counter(descTargetTotal, t.Total, f.Name, listen, t.Target)
+		ch.Counter(descTargetFail, t.Failed, f.Name, listen, t.Target)
 	}
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -1,7 +1,6 @@
 package relays
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/penstock-io/penstock/internal/tell"
 )
 
 // The limits that an HTTP client can run into.
@@ -80,11 +81,12 @@ func (w *web) close() {
 func (w *web) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", w.health)
-	mux.HandleFunc("GET /api/v1/relays", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, w.set.facts()) })
+	mux.HandleFunc("GET /api/v1/relays", func(rw http.ResponseWriter, _ *http.Request) { tell.JSON(rw, w.set.facts()) })
 	mux.HandleFunc("GET /api/v1/connections", w.connections)
 	mux.HandleFunc("DELETE /api/v1/connections/{id}", w.kill)
-	mux.HandleFunc("GET /api/v1/events", w.events)
-	mux.Handle("GET /metrics", metrics(w.set))
+	mux.Handle("GET /api/v1/events", tell.Events(w.set.log, w.done,
+		tell.Event{Name: "relays", Facts: func() any { return w.set.pageFacts() }}))
+	mux.Handle("GET /metrics", tell.Metrics(w.set.collect))
 	routePage(mux)
 	return mux
 }
@@ -117,7 +119,7 @@ func (w *web) connections(rw http.ResponseWriter, r *http.Request) {
 		}
 		all = some
 	}
-	answer(rw, all)
+	tell.JSON(rw, all)
 }
 
 // kill ends one.
@@ -133,39 +135,4 @@ func (w *web) kill(rw http.ResponseWriter, r *http.Request) {
 	}
 	w.set.log.Info("killed", "connection", id, "by", r.RemoteAddr)
 	rw.WriteHeader(http.StatusNoContent)
-}
-
-func answer(rw http.ResponseWriter, facts any) {
-	rw.Header().Set("Content-Type", "application/json")
-	rw.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(rw).Encode(facts) // a client that is gone does not read it
-}
-
-// events serves the page's server-sent events: everything, at once and then every second.
-func (w *web) events(rw http.ResponseWriter, r *http.Request) {
-	rw.Header().Set("Content-Type", "text/event-stream")
-	rw.Header().Set("Cache-Control", "no-store")
-	rc := http.NewResponseController(rw)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		b, err := json.Marshal(w.set.pageFacts())
-		if err != nil {
-			w.set.log.Error("cannot tell the page", "error", err)
-			return
-		}
-		if _, err := fmt.Fprintf(rw, "event: relays\ndata: %s\n\n", b); err != nil {
-			return
-		}
-		if err := rc.Flush(); err != nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-r.Context().Done():
-			return
-		case <-w.done:
-			return
-		}
-	}
 }
