@@ -15,7 +15,7 @@ import (
 // gate decides who comes in, and when.
 type gate struct {
 	mu      sync.Mutex // guards what follows
-	sources map[netip.Addr]int
+	sources map[netip.Prefix]int // connections that are admitted, by sourceOf
 	open    int           // connections that are in
 	turn    chan struct{} // closed when one goes, or the limits are others; made for who waits
 	have    float64       // of the accept rate: connections that may come in now
@@ -172,20 +172,37 @@ func (g *gate) admit(c *Config, from netip.Addr) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c.MaxPerSource > 0 && from.IsValid() && g.sources[from] >= c.MaxPerSource {
+	source := sourceOf(from)
+	if c.MaxPerSource > 0 && from.IsValid() && g.sources[source] >= c.MaxPerSource {
 		return errTooMany
 	}
 	if g.sources == nil {
-		g.sources = make(map[netip.Addr]int)
+		g.sources = make(map[netip.Prefix]int)
 	}
-	g.sources[from]++
+	g.sources[source]++
 	return nil
+}
+
+// sourceOf is what counts as one source: of IPv4 an address. Of IPv6 it is a /64, all of whose addresses a single host
+// may have for its own, one after the other (RFC 8981); but for link-local ones, which are of different hosts that share
+// the one /64 that there is. The zero one is that of a client without an address.
+func sourceOf(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() && !a.IsLinkLocalUnicast() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
 }
 
 func (g *gate) dismiss(from netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.sources[from]--; g.sources[from] <= 0 {
-		delete(g.sources, from)
+	source := sourceOf(from)
+	if g.sources[source]--; g.sources[source] <= 0 {
+		delete(g.sources, source)
 	}
 }

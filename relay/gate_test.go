@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -184,6 +185,35 @@ func TestASourceHasSoManyAtATime(t *testing.T) {
 	first.Close()
 	r.ended(t)
 	dial(t, r.addr)
+	await(t, came, "one in its place")
+}
+
+// TestASourceOfIPv6IsItsSubnet since a host may have all of its addresses; but of link-local ones each is another's.
+func TestASourceOfIPv6IsItsSubnet(t *testing.T) {
+	addr, came := held(t)
+	r := run(t, relay.Config{Targets: []relay.Target{{Address: addr}}, MaxPerSource: 1, ProxyIn: true})
+	from := func(family, client, to string) *net.TCPConn {
+		c := dial(t, r.addr)
+		fmt.Fprintf(c, "PROXY %s %s %s 1 2\r\n", family, client, to)
+		return c
+	}
+	first := from("TCP6", "2001:db8::1", "2001:db8::")
+	await(t, came, "the first of a subnet")
+	hear(t, from("TCP6", "2001:db8::ffff:ffff:ffff:ffff", "2001:db8::"))
+	if rec := r.ended(t); rec.End != "PR" {
+		t.Errorf("the second: %+v", rec)
+	}
+	for _, other := range []string{"2001:db8:0:1::1", "fe80::1", "fe80::2", "::1", "::ffff:10.0.0.1", "::ffff:10.0.0.2"} {
+		from("TCP6", other, "2001:db8::")
+		await(t, came, other)
+	}
+	hear(t, from("TCP4", "10.0.0.2", "10.0.0.1"))
+	if rec := r.ended(t); rec.End != "PR" {
+		t.Errorf("an IPv4 address after the same as IPv6: %+v", rec)
+	}
+	first.Close()
+	r.ended(t)
+	from("TCP6", "2001:db8::2", "2001:db8::")
 	await(t, came, "one in its place")
 }
 

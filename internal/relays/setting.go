@@ -140,7 +140,8 @@ var Settings = []Setting{
 		func(c *relay.Config) *int64 { return &c.Rate }),
 	number("max-connections", "at a time; beyond it clients wait; 0 is no limit",
 		func(c *relay.Config) *int { return &c.MaxConns }),
-	number("max-per-source", "connections of one client address at a time; beyond it they are refused; 0 is no limit",
+	number("max-per-source", "connections of one client at a time, which is an IPv4 address\n"+
+		"or an IPv6 /64; beyond it they are refused; 0 is no limit",
 		func(c *relay.Config) *int { return &c.MaxPerSource }),
 	{
 		Name: "accept-rate", Kind: "N", Usage: "connections accepted per second; beyond it clients wait; 0 is no limit",
