@@ -20,10 +20,11 @@ type Config struct {
 	ConnectTimeout time.Duration // for each target that is tried; 0 is DefaultConnectTimeout
 	KeepAlive      time.Duration // between probes of a quiet peer, of both sides; 0 is DefaultKeepAlive, negative is none
 
-	TLS          *tls.Config   // to be spoken with clients; nil is none
-	ProxyIn      bool          // clients begin with a PROXY header, of version 1 or 2, that says who they are; without one they are refused
-	ProxyOut     int           // the version of the PROXY header that targets get, before TLS: 1 or 2; 0 is none
-	HelloTimeout time.Duration // for a client's PROXY header and TLS handshake; 0 is DefaultHelloTimeout
+	TLS          *tls.Config    // to be spoken with clients; nil is none
+	ProxyIn      bool           // clients begin with a PROXY header, of version 1 or 2, that says who they are; without one they are refused
+	ProxyFrom    []netip.Prefix // with ProxyIn, whose header is believed: others are refused; empty is anybody's, a danger
+	ProxyOut     int            // the version of the PROXY header that targets get, before TLS: 1 or 2; 0 is none
+	HelloTimeout time.Duration  // for a client's PROXY header and TLS handshake; 0 is DefaultHelloTimeout
 
 	IdleTimeout time.Duration // ends a connection in which nothing has moved for so long; 0 is never
 	Timeout     time.Duration // ends a connection after so long; 0 is never
@@ -83,6 +84,8 @@ func (c *Config) check() error {
 		return errors.New("no targets")
 	case c.ProxyOut < 0 || c.ProxyOut > 2:
 		return fmt.Errorf("PROXY version %d: want 1 or 2, or 0 for none", c.ProxyOut)
+	case len(c.ProxyFrom) > 0 && !c.ProxyIn:
+		return errors.New("PROXY headers are believed from some, and not wanted from anybody")
 	case c.MaxConns < 0 || c.MaxPerSource < 0 || c.AcceptRate < 0 || c.MaxBytes < 0 || c.Rate < 0:
 		return errors.New("a limit is less than nothing")
 	case c.IdleTimeout < 0 || c.Timeout < 0 || c.ConnectTimeout < 0 || c.HelloTimeout < 0:
@@ -96,7 +99,7 @@ func (c *Config) check() error {
 			return fmt.Errorf("target %q: TLS on a Unix socket wants the name that is to be in the certificate", t.Address)
 		}
 	}
-	for _, p := range slices.Concat(c.Allow, c.Deny) {
+	for _, p := range slices.Concat(c.Allow, c.Deny, c.ProxyFrom) {
 		if !p.IsValid() || p.Addr().Is4In6() {
 			return fmt.Errorf("client addresses %v: want a prefix such as 10.0.0.0/8 or fd00::/8", p)
 		}

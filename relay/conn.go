@@ -160,7 +160,7 @@ func (c *conn) hello(ctx context.Context) error {
 		return err
 	}
 	if c.c.ProxyIn {
-		from, to, err := readProxyHeader(c.client)
+		from, to, err := c.readProxyHeader()
 		if err != nil {
 			return err
 		}

@@ -14,12 +14,12 @@ import (
 
 // gate decides who comes in, and when.
 type gate struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex           // guards what follows
 	sources map[netip.Prefix]int // connections that are admitted, by sourceOf
-	open    int           // connections that are in
-	turn    chan struct{} // closed when one goes, or the limits are others; made for who waits
-	have    float64       // of the accept rate: connections that may come in now
-	at      time.Time     // when that was so
+	open    int                  // connections that are in
+	turn    chan struct{}        // closed when one goes, or the limits are others; made for who waits
+	have    float64              // of the accept rate: connections that may come in now
+	at      time.Time            // when that was so
 }
 
 // accept waits until one more may come in, and accepts it. Descriptors that are used up are waited for: the clients

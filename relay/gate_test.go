@@ -143,6 +143,8 @@ func TestWhoIsRefusedIsToldSo(t *testing.T) {
 		"denied as mapped":     {relay.Config{ProxyIn: true, Deny: []netip.Prefix{other}}, "PROXY TCP6 ::ffff:10.1.2.3 ::1 1 2\r\n", "PR"},
 		"allowed by header":    {relay.Config{ProxyIn: true, Allow: []netip.Prefix{other}}, "PROXY TCP4 10.1.2.3 10.0.0.1 1 2\r\n", "--"},
 		"of an unknown client": {relay.Config{ProxyIn: true, Allow: []netip.Prefix{other}}, "PROXY UNKNOWN\r\n", "PR"},
+		"of a known proxy":     {relay.Config{ProxyIn: true, ProxyFrom: []netip.Prefix{other, loopback}}, "PROXY TCP4 10.1.2.3 10.0.0.1 1 2\r\n", "--"},
+		"of somebody else":     {relay.Config{ProxyIn: true, ProxyFrom: []netip.Prefix{other}}, "PROXY TCP4 10.1.2.3 10.0.0.1 1 2\r\n", "PR"},
 		"no header":            {relay.Config{ProxyIn: true}, "GET / HTTP/1.0\r\n\r\n", "CR"},
 		"a header cut short":   {relay.Config{ProxyIn: true}, "PROXY TCP4 10.1", "CR"},
 		"no header in time":    {relay.Config{ProxyIn: true, HelloTimeout: time.Millisecond}, "", "cR"},
@@ -215,6 +217,14 @@ func TestASourceOfIPv6IsItsSubnet(t *testing.T) {
 	r.ended(t)
 	from("TCP6", "2001:db8::2", "2001:db8::")
 	await(t, came, "one in its place")
+}
+
+// TestWhoseHeadersAreBelievedMeansNothingWithoutHeaders and so it is refused: somebody thinks that there are some.
+func TestWhoseHeadersAreBelievedMeansNothingWithoutHeaders(t *testing.T) {
+	c := relay.Config{Targets: []relay.Target{{Address: "x:1"}}, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("::1/128")}}
+	if _, err := relay.New(c); err == nil {
+		t.Error("it is accepted")
+	}
 }
 
 // TestPrefixesThatMatchNothingAreRefused rather than let everybody in.

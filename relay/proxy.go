@@ -22,6 +22,20 @@ const longestProxyLine = 107 // with its CR LF
 
 var errNoProxyHeader = errors.New("does not begin with a PROXY header")
 
+// errNotProxy is for a client whose word is not taken for who it is.
+var errNotProxy = fmt.Errorf("PROXY header: %w", errDenied)
+
+// readProxyHeader reads the client's header, if the client is one of those who may send any. A Unix socket's has no
+// address: who may connect there is up to the socket's mode.
+func (c *conn) readProxyHeader() (from, to netip.AddrPort, err error) {
+	peer := c.from.Addr().WithZone("")
+	within := func(p netip.Prefix) bool { return p.Contains(peer) }
+	if peer.IsValid() && len(c.c.ProxyFrom) > 0 && !slices.ContainsFunc(c.c.ProxyFrom, within) {
+		return from, to, errNotProxy
+	}
+	return readProxyHeader(c.client)
+}
+
 // readProxyHeader reads a header of either version from the beginning of a connection, and not a byte more. The addresses
 // are zero where the header does not tell any: a health check's (LOCAL), or an UNKNOWN one.
 func readProxyHeader(r io.Reader) (from, to netip.AddrPort, err error) {

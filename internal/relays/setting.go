@@ -3,6 +3,7 @@ package relays
 import (
 	"cmp"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/penstock-io/penstock/internal/mirror"
@@ -118,8 +119,11 @@ var Settings = []Setting{
 			return err
 		},
 	},
-	toggle("proxy-in", "clients begin with a PROXY header, v1 or v2, and who does not is refused",
+	toggle("proxy-in", "clients begin with a PROXY header, v1 or v2, and who does not is refused.\n"+
+		"Dangerous without --proxy-from: anybody may say to be anyone",
 		func(c *relay.Config) *bool { return &c.ProxyIn }),
+	prefixes("proxy-from", "with --proxy-in, proxies whose header is believed: all others are refused (repeatable)",
+		func(c *relay.Config) *[]netip.Prefix { return &c.ProxyFrom }),
 	{
 		Name: "proxy-out", Kind: "VERSION", Usage: "send a PROXY header to targets: `v1` or v2",
 		Words: []string{"v1", "v2", "none"},
@@ -150,22 +154,10 @@ var Settings = []Setting{
 			return err
 		},
 	},
-	{
-		Name: "allow", Kind: "CIDR", List: true, Usage: "clients that are let in, and no others (repeatable)",
-		set: func(b *build, text string) error {
-			p, err := parsePrefixes(text)
-			b.Config.Allow = append(b.Config.Allow, p...)
-			return err
-		},
-	},
-	{
-		Name: "deny", Kind: "CIDR", List: true, Usage: "clients that are not let in (repeatable)",
-		set: func(b *build, text string) error {
-			p, err := parsePrefixes(text)
-			b.Config.Deny = append(b.Config.Deny, p...)
-			return err
-		},
-	},
+	prefixes("allow", "clients that are let in, and no others (repeatable)",
+		func(c *relay.Config) *[]netip.Prefix { return &c.Allow }),
+	prefixes("deny", "clients that are not let in (repeatable)",
+		func(c *relay.Config) *[]netip.Prefix { return &c.Deny }),
 	toggle("no-splice", "move bytes through this process's memory only",
 		func(c *relay.Config) *bool { return &c.NoSplice }),
 }
@@ -189,6 +181,14 @@ func amount(name, usage string, of func(*relay.Config) *int64) Setting {
 func number(name, usage string, of func(*relay.Config) *int) Setting {
 	return Setting{Name: name, Kind: "N", Usage: usage, set: func(b *build, text string) (err error) {
 		*of(&b.Config), err = parseCount(text)
+		return err
+	}}
+}
+
+func prefixes(name, usage string, of func(*relay.Config) *[]netip.Prefix) Setting {
+	return Setting{Name: name, Kind: "CIDR", List: true, Usage: usage, set: func(b *build, text string) error {
+		p, err := parsePrefixes(text)
+		*of(&b.Config) = append(*of(&b.Config), p...)
 		return err
 	}}
 }
