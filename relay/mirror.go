@@ -204,16 +204,24 @@ func (c *conn) mirror(m *Mirror, d Direction, output int) []penstock.Option {
 	return []penstock.Option{penstock.WithTee(one.late), penstock.WithQueue(output, q)}
 }
 
+// mirrored is what one mirror has of a connection that is over.
+type mirrored struct {
+	Ending
+	lack      lack
+	complains sync.Mutex // guards lack.counted
+}
+
 // endMirrors tells the mirrors the end, says what they lack, and closes them beside the relay: that may take a
 // while.
 func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, failed error) {
 	elapsed := time.Since(c.began)
-	endings := make(map[*Mirror]*Ending)
+	all := make(map[*Mirror]*mirrored)
 	for _, m := range c.mirrors {
-		e := endings[m.mirror]
+		e := all[m.mirror]
 		if e == nil {
-			e = &Ending{Termination: end, Elapsed: elapsed}
-			endings[m.mirror] = e
+			e = &mirrored{Ending: Ending{Termination: end, Elapsed: elapsed}}
+			e.lack = lack{mirror: m.mirror.Name, connection: c.id}
+			all[m.mirror] = e
 		}
 		share := &e.Forward
 		if m.direction == Backward {
@@ -221,12 +229,19 @@ func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, fa
 		}
 		share.Had, share.Lost = m.got(forward, backward, true)
 		if why := m.failure(failed); why != nil || share.Lost > 0 {
-			c.r.log.Warn("mirror", c.aboutMirror(m, "bytes", share.Had, "lost", share.Lost, "error", why)...)
+			e.lack.direction |= m.direction
+			e.lack.had += share.Had
+			e.lack.lost += share.Lost
+			e.lack.err = cmp.Or(e.lack.err, why)
 		}
 	}
-	for m, e := range endings {
+	for m, e := range all {
+		if e.lack.direction != 0 {
+			c.r.complaints.add(e.lack)
+			e.lack.counted = true
+		}
 		if m.Ended != nil {
-			m.Ended(c.info(), *e)
+			m.Ended(c.info(), e.Ending)
 		}
 	}
 	for _, m := range c.mirrors {
@@ -235,15 +250,22 @@ func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, fa
 		}
 		c.r.beside(func() {
 			if err := m.close(); err != nil {
-				c.r.log.Warn("mirror", c.aboutMirror(m, "error", err)...)
+				all[m.mirror].complain(&c.r.complaints, m.direction, err)
 			}
 		})
 	}
 }
 
-// aboutMirror says in a log which mirror of which connection it is.
-func (c *conn) aboutMirror(m *mirroring, what ...any) []any {
-	return append([]any{"mirror", m.mirror.Name, "connection", c.id, "direction", m.direction.String()}, what...)
+// complain says what closing a mirror has come to.
+func (e *mirrored) complain(to *complaints, d Direction, err error) {
+	e.complains.Lock()
+	defer e.complains.Unlock()
+	l := lack{mirror: e.lack.mirror, connection: e.lack.connection, direction: d, err: err, counted: e.lack.counted}
+	if l.had = e.Forward.Had; d == Backward {
+		l.had = e.Backward.Had
+	}
+	to.add(l)
+	e.lack.counted = true
 }
 
 // bare returns what is to get the bytes, and keeps what is to be closed.

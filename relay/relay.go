@@ -18,8 +18,9 @@ type Relay struct {
 	config atomic.Pointer[configured]
 	log    *slog.Logger
 
-	counters counters
-	gate     gate
+	counters   counters
+	gate       gate
+	complaints complaints
 
 	mu       sync.Mutex // guards what follows
 	conns    map[uint64]*conn
@@ -52,6 +53,7 @@ func New(c Config) (*Relay, error) {
 	if c.Name != "" {
 		r.log = r.log.With("relay", c.Name)
 	}
+	r.complaints.log = r.log
 	r.config.Store(&configured{c, newTargets(&c, nil, r.log)})
 	return r, nil
 }
@@ -153,6 +155,7 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 		r.idle.Wait()
 	}
 	r.mu.Unlock()
+	r.complaints.flush()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
