@@ -1,8 +1,11 @@
 package relay
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,18 +23,39 @@ type Info struct {
 	Began  time.Time      `json:"began"`
 }
 
+// Seconds is a time.Duration, which in JSON is a decimal number of seconds, to the microsecond: 1.586648.
+type Seconds time.Duration
+
+// String is that of the time.Duration, to the microsecond: 1.586648s.
+func (s Seconds) String() string { return time.Duration(s).Round(time.Microsecond).String() }
+
+// MarshalJSON writes the number, without an exponent.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(time.Duration(s).Round(time.Microsecond).Microseconds())/1e6, 'f', -1, 64), nil
+}
+
+// UnmarshalJSON reads a number.
+func (s *Seconds) UnmarshalJSON(b []byte) error {
+	var seconds float64
+	if err := json.Unmarshal(b, &seconds); err != nil {
+		return err
+	}
+	*s = Seconds(math.Round(seconds * float64(time.Second)))
+	return nil
+}
+
 // Record is how a connection stands, or how it was when it is over. Bytes are those that have been delivered.
 type Record struct {
 	Info
-	Ready    time.Duration `json:"ready"`    // from its beginning until the target was connected; 0 before
-	Elapsed  time.Duration `json:"elapsed"`  // from its beginning to its end, or to now
-	Forward  int64         `json:"forward"`  // bytes from the client to the target
-	Backward int64         `json:"backward"` // and back
-	Path     string        `json:"path"`     // the way that they took: forward's, unless only backward has one
-	Mirrored int64         `json:"mirrored,omitempty"`
-	Lost     int64         `json:"lost,omitempty"` // bytes that a mirror should have had, and has not
-	End      string        `json:"end,omitempty"`  // the Termination; empty while it lasts
-	Error    string        `json:"error,omitempty"`
+	Ready    Seconds `json:"ready"`    // from its beginning until the target was connected; 0 before
+	Elapsed  Seconds `json:"elapsed"`  // from its beginning to its end, or to now
+	Forward  int64   `json:"forward"`  // bytes from the client to the target
+	Backward int64   `json:"backward"` // and back
+	Path     string  `json:"path"`     // the way that they took: forward's, unless only backward has one
+	Mirrored int64   `json:"mirrored,omitempty"`
+	Lost     int64   `json:"lost,omitempty"` // bytes that a mirror should have had, and has not
+	End      string  `json:"end,omitempty"`  // the Termination; empty while it lasts
+	Error    string  `json:"error,omitempty"`
 
 	spliced int64 // bytes that did not enter this process
 }
@@ -47,7 +71,7 @@ func (r Record) String() string {
 	if r.Target != "" {
 		fmt.Fprintf(&b, " > %s", r.Target)
 	}
-	fmt.Fprintf(&b, " %s %d/%d bytes %v/%v", r.End, r.Forward, r.Backward, r.Ready.Round(time.Microsecond), r.Elapsed.Round(time.Microsecond))
+	fmt.Fprintf(&b, " %s %d/%d bytes %v/%v", r.End, r.Forward, r.Backward, r.Ready, r.Elapsed)
 	if r.Path != "" {
 		b.WriteString(" " + r.Path)
 	}
@@ -169,7 +193,7 @@ func (c *conn) info() Info {
 
 // recordLocked tells how the connection stands. The relay's lock is held.
 func (c *conn) recordLocked() Record {
-	r := Record{Info: c.info(), Ready: c.ready, Elapsed: time.Since(c.began)}
+	r := Record{Info: c.info(), Ready: Seconds(c.ready), Elapsed: Seconds(time.Since(c.began))}
 	if !c.moving {
 		return r
 	}

@@ -97,7 +97,7 @@ SIGTERM and Ctrl-C accept no more, wait for connections for as long as --drain, 
 	}
 	flags.StringVar(&f.access, "access-log", "-",
 		"write a line for each connection that is over to `FILE`; - is stdout, none is nowhere")
-	flags.StringVar(&f.accessFormat, "access-format", "text", "of that: `text` or json")
+	flags.StringVar(&f.accessFormat, "access-format", "text", "of that: `text`, or json, in which times are in seconds")
 	flags.StringVar(&f.http, "http", "", "tell of relays by HTTP at `HOST:PORT`: a page, /metrics, /api/v1/relays,\n"+
 		"/api/v1/connections, /healthz. Whoever gets there can end connections")
 	flags.StringVar(&f.drain, "drain", relays.DefaultDrain.String(),

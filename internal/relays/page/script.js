@@ -23,7 +23,7 @@ function drawRow(c) {
   set(".id", `${c.id}`);
   set(".from", c.from.startsWith("invalid") ? "" : c.from);
   set(".target", c.target ?? "");
-  set(".age", span(c.elapsed / 1e6), c.began);
+  set(".age", span(c.elapsed * 1000), c.began);
   set(".forward", bytes(c.forward), exact(c.forward));
   set(".backward", bytes(c.backward), exact(c.backward));
   set(".badge", c.path);
