@@ -66,7 +66,8 @@ left out, counted and logged:
   exec:COMMAND, null:     a command's standard input; nobody
 Each may say ?direction=forward, which is the default of all but capture, backward or both; ?ratio=0.1, of the
 connections; ?max=1MiB, of each direction of each; ?queue=4MiB, that it may be behind; ?on-slow=skip, or disconnect:
-then a connection's copy ends where it would have a gap. Those of exec stand before its colon.
+then a connection's copy ends where it would have a gap. Those of exec stand before its colon; of its command logs and
+the page tell only the program's name.
 
 -c takes any number of relays from a file in YAML, whose keys are called as the flags are here, but for lists: targets,
 mirrors; docs/relay.example.yaml has them all. SIGHUP has it read again, as does a change of it. Connections go on, also

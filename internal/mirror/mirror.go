@@ -35,13 +35,13 @@ import (
 	"github.com/penstock-io/penstock/relay"
 )
 
-// Parse reads the text of a mirror, which becomes its name. It opens nothing.
+// Parse reads the text of a mirror, which becomes its name as far as it is [Safe]. It opens nothing.
 func Parse(text string) (relay.Mirror, error) {
 	m, err := parse(text)
 	if err != nil {
-		return relay.Mirror{}, fmt.Errorf("mirror %q: %w", text, err)
+		return relay.Mirror{}, fmt.Errorf("mirror %q: %w", Safe(text), err)
 	}
-	m.Name = text
+	m.Name = Safe(text)
 	return m, nil
 }
 

@@ -30,10 +30,41 @@ func TestAMirrorIsWhatItsTextSays(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if nobody := strings.HasPrefix(text, "null:"); m.Name != text || (m.Open == nil) != nobody || m.Direction != want.Direction || m.Ratio != want.Ratio ||
+		if nobody := strings.HasPrefix(text, "null:"); m.Name != Safe(text) || (m.Open == nil) != nobody || m.Direction != want.Direction || m.Ratio != want.Ratio ||
 			m.MaxBytes != want.MaxBytes || m.Queue != want.Queue || m.Disconnect != want.Disconnect {
 			t.Errorf("%s: %+v", text, m)
 		}
+	}
+}
+
+func TestTheNameOfAMirrorHasNoSecrets(t *testing.T) {
+	for text, want := range map[string]string{
+		"file:/x/%c.bin?direction=both":                 "file:/x/%c.bin?direction=both",
+		"file:/home/me@work":                            "file:/home/me@work",
+		"tcp://h:1?queue=4MiB":                          "tcp://h:1?queue=4MiB",
+		"tcp://me:hush@h:1":                             "tcp://h:1",
+		"tls://me:hu@sh@h:1?queue=1k":                   "tls://h:1?queue=1k",
+		"tls://me:hu/sh@h:1":                            "tls://h:1",
+		"tls://h:1?servername=me@work":                  "tls://work",
+		"exec:wc -c":                                    "exec:wc",
+		"exec?queue=8k:/usr/bin/curl -H 'X: hush' -T -": "exec?queue=8k:curl",
+		"exec:TOKEN=hush PATH=/x gzip -9 >x":            "exec:gzip",
+		"exec:TOKEN='very hush' gzip":                   "exec:sh",
+		"exec:TOKEN=$(cat hush) gzip":                   "exec:sh",
+		"exec:(echo hush; cat) | nc h 1":                "exec:sh",
+		"exec:'hush hush'":                              "exec:sh",
+		"exec:hush;cat":                                 "exec:sh",
+		"exec:":                                         "exec:sh",
+		"null:":                                         "null:",
+		"nothing":                                       "nothing",
+		"":                                              "",
+	} {
+		if got := Safe(text); got != want {
+			t.Errorf("%q is called %q, want %q", text, got, want)
+		}
+	}
+	if _, err := Parse("exec?max=0:curl -u me:hush"); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("says %v", err)
 	}
 }
 

@@ -36,13 +36,7 @@ func toAddress(m *relay.Mirror, text, others string) error {
 		err = a.Check(address.Destination)
 	}
 	if err != nil {
-		var ae *address.Error
-		if errors.As(err, &ae) && ae.Part != "" {
-			return fmt.Errorf("%s: %w", ae.Part, ae.Err)
-		} else if ae != nil {
-			return ae.Err
-		}
-		return err
+		return nameless(err)
 	}
 	if a.Scheme != address.Exec {
 		a.Options.Timeout = cmp.Or(a.Options.Timeout, connectTimeout)
@@ -54,12 +48,25 @@ func toAddress(m *relay.Mirror, text, others string) error {
 		}
 		end, err := a.Open(ctx, address.Destination, address.Config{})
 		if err != nil {
-			return nil, err
+			return nil, nameless(err)
 		}
 		w := end.Writer.(io.WriteCloser) // a file or a connection
 		return &bared{w, receive(end)}, nil
 	}
 	return nil
+}
+
+// nameless takes the address off an error: it is of a mirror that is named beside it, and of a command it tells all.
+func nameless(err error) error {
+	var ae *address.Error
+	switch {
+	case !errors.As(err, &ae):
+		return err
+	case ae.Part != "":
+		return fmt.Errorf("%s: %w", ae.Part, ae.Err)
+	default:
+		return ae.Err
+	}
 }
 
 // environment tells a command which connection it is about.
@@ -104,7 +111,7 @@ func receive(end *address.End) (finish func() error) {
 		}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), finishTimeout, errUnfinished)
 		defer cancel()
-		return end.Finish(ctx)
+		return nameless(end.Finish(ctx))
 	}
 }
 

@@ -93,6 +93,9 @@ func (b *build) take(values map[string][]Value) (errs []*Error) {
 	for _, s := range all() {
 		for _, v := range values[s.key()] {
 			if err := s.set(b, v.text); err != nil {
+				if s.safe != nil {
+					v.text = s.safe(v.text)
+				}
 				errs = append(errs, v.wrong(err))
 			}
 		}

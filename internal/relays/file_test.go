@@ -88,6 +88,9 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		"a: &a [*a]":    "x:1:1: a: no such key here: " + ofFile + "\nx:1:1: relays: is needed",
 		"relays: [[a]]": "x:1:10: want keys with values: " + ofRelay,
 
+		relays + `a:1, mirrors: "exec?max=0:curl -u me:hush"}`: `x:2:52: mirrors "exec?max=0:curl": option "max=0": want ` +
+			"more than nothing",
+
 		relays + "a:1, <<: {}}": "x:2:43: <<: no such key here: want one of " + ofRelay,
 		relays + "a:1, name: n}\n- {listen: unix-listen:s, targets: a:1, name: n}": `x:3:12: listen "unix-listen:s": ` +
 			"another relay is called n",

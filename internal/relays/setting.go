@@ -19,7 +19,8 @@ type Setting struct {
 	Words []string // what it can be, if that is few words
 	List  bool     // there may be several
 
-	set func(b *build, text string) error
+	set  func(b *build, text string) error
+	safe func(text string) string // what of a text may be shown; nil is that all may
 }
 
 // key is what the setting is called in a file.
@@ -75,6 +76,7 @@ var Settings = []Setting{
 	{
 		Name: "mirror", Key: "mirrors", Kind: "ADDRESS", List: true,
 		Usage: "what gets a copy of what goes through (repeatable)",
+		safe:  mirror.Safe,
 		set: func(b *build, text string) error {
 			m, err := mirror.Parse(text)
 			if err != nil {
