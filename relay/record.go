@@ -1,10 +1,12 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -170,17 +172,46 @@ func (r *Relay) statsOfConnections() Stats {
 	return s
 }
 
-// Connections returns how each connection stands.
-func (r *Relay) Connections() []Record {
+// Open counts the connections.
+func (r *Relay) Open() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]Record, 0, len(r.conns))
-	for _, c := range r.conns {
+	return len(r.openLocked())
+}
+
+// openLocked returns the numbers of the connections that are not over, in no order.
+func (r *Relay) openLocked() []uint64 {
+	ids := make([]uint64, 0, len(r.conns))
+	for id, c := range r.conns {
 		if !c.counted {
-			all = append(all, c.recordLocked())
+			ids = append(ids, id)
 		}
 	}
+	return ids
+}
+
+// Connections returns how each connection stands.
+func (r *Relay) Connections() []Record {
+	all, _ := r.Newest(0)
 	return all
+}
+
+// Newest returns how the n connections stand that came last, the last one first, or all if n is 0; and how many are
+// open.
+func (r *Relay) Newest(n int) (newest []Record, open int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ids := r.openLocked()
+	open = len(ids)
+	slices.SortFunc(ids, func(a, b uint64) int { return cmp.Compare(b, a) })
+	if n > 0 {
+		ids = ids[:min(n, open)]
+	}
+	newest = make([]Record, len(ids))
+	for i, id := range ids {
+		newest[i] = r.conns[id].recordLocked()
+	}
+	return newest, open
 }
 
 func (c *conn) info() Info {

@@ -66,15 +66,9 @@ func (s *Set) facts() []facts {
 
 // pageFacts are what the page gets each second.
 type pageFacts struct {
-	Relays      []facts      `json:"relays"`
-	Connections []connection `json:"connections"` // those that came last
-	Reload      reloadFacts  `json:"reload"`
-}
-
-// connection is one of a relay.
-type connection struct {
-	relay.Record
-	Listener string `json:"listener"` // the relay's key: others may have its name
+	Relays []facts `json:"relays"`
+	connections
+	Reload reloadFacts `json:"reload"`
 }
 
 // reloadFacts tell of the last Config that came.
@@ -84,8 +78,7 @@ type reloadFacts struct {
 }
 
 func (s *Set) pageFacts() pageFacts {
-	all := s.connections()
-	f := pageFacts{Relays: s.facts(), Connections: all[max(len(all)-pageRecords, 0):]}
+	f := pageFacts{Relays: s.facts(), connections: s.connections(choice{limit: defaultLimit})}
 	c := s.lastChange()
 	if f.Reload.At = c.at; c.failed != nil {
 		f.Reload.Error = c.failed.Error()

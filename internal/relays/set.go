@@ -217,7 +217,7 @@ func (s *Set) Tidy() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, one := range s.running {
-		if !one.gone.IsZero() && time.Since(one.gone) > forgetAfter && len(one.relay.Connections()) == 0 {
+		if !one.gone.IsZero() && time.Since(one.gone) > forgetAfter && one.relay.Open() == 0 {
 			_ = one.relay.Close() // nothing is left that could fail
 			delete(s.running, key)
 			s.log.Info("the last connection is over", "relay", one.spec.Config.Name)
@@ -236,18 +236,6 @@ func (s *Set) all() []running {
 	slices.SortFunc(all, func(a, b running) int {
 		return cmp.Or(cmp.Compare(a.spec.Config.Name, b.spec.Config.Name), cmp.Compare(a.spec.place(), b.spec.place()))
 	})
-	return all
-}
-
-// connections returns how each connection of each relay stands, the oldest first.
-func (s *Set) connections() []connection {
-	all := []connection{}
-	for _, one := range s.all() {
-		for _, r := range one.relay.Connections() {
-			all = append(all, connection{r, one.key()})
-		}
-	}
-	slices.SortFunc(all, func(a, b connection) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
@@ -277,7 +265,7 @@ func (s *Set) Shutdown() (cut int) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	s.log.Info("shutting down", "drain", drain, "connections", len(s.connections()))
+	s.log.Info("shutting down", "drain", drain, "connections", s.count())
 	var relays sync.WaitGroup
 	for _, one := range s.all() {
 		relays.Go(func() { _ = one.relay.Shutdown(ctx) }) // its error is that of ctx
@@ -290,7 +278,7 @@ func (s *Set) Shutdown() (cut int) {
 	select {
 	case <-over:
 	case <-ctx.Done():
-		cut = len(s.connections())
+		cut = s.count()
 		s.log.Warn("connections are ended at the end of the drain", "connections", cut)
 		<-over
 	}

@@ -2,10 +2,12 @@ package relays
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -188,10 +190,10 @@ func TestARelayIsForgottenWithItsLastConnection(t *testing.T) {
 	if !strings.Contains(states(s), "one leaving 1;") {
 		t.Errorf("stand as %s", states(s))
 	}
-	if !s.kill(s.connections()[0].ID) {
+	if !s.kill(s.connections(choice{}).Some[0].ID) {
 		t.Fatal("no connection")
 	}
-	for late := time.Now().Add(10 * time.Second); len(s.connections()) > 0; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(10 * time.Second); s.count() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatal("the connection is not over")
 		}
@@ -214,7 +216,7 @@ func TestAConnectionIsEndedByNobodyElsesPage(t *testing.T) {
 		t.Fatal("is not forwarded")
 	}
 	kill := func(site string) int {
-		r := httptest.NewRequest("DELETE", fmt.Sprintf("/api/v1/connections/%d", s.connections()[0].ID), nil)
+		r := httptest.NewRequest("DELETE", fmt.Sprintf("/api/v1/connections/%d", s.connections(choice{}).Some[0].ID), nil)
 		r.Header.Set("Sec-Fetch-Site", site)
 		w := httptest.NewRecorder()
 		s.web.handler.ServeHTTP(w, r)
@@ -225,5 +227,50 @@ func TestAConnectionIsEndedByNobodyElsesPage(t *testing.T) {
 	}
 	if code := kill("same-origin"); code != 204 || answered() {
 		t.Errorf("our page gets %d", code)
+	}
+}
+
+// TestConnectionsAreListedAsTheyAreAskedFor with how many there are besides.
+func TestConnectionsAreListedAsTheyAreAskedFor(t *testing.T) {
+	target, one, two := echo(t), free(t), free(t)
+	s, apply := newSet(t)
+	apply(config(t, target, "one", one, "two", two))
+	var numbers []uint64 // in the order in which they come
+	for i, here := range []string{one, two, one, one} {
+		answered := talk(t, here)
+		for range 4 - i { // the first moves most
+			if !answered() {
+				t.Fatal("is not forwarded")
+			}
+		}
+		numbers = append(numbers, s.connections(choice{}).Some[0].ID)
+	}
+	for query, want := range map[string]struct {
+		total int
+		which []int
+	}{
+		"":                          {4, []int{3, 2, 1, 0}},
+		"limit=0":                   {4, []int{3, 2, 1, 0}},
+		"limit=2":                   {4, []int{3, 2}},
+		"limit=2&sort=recent":       {4, []int{3, 2}},
+		"limit=3&sort=bytes":        {4, []int{0, 1, 2}},
+		"relay=one&limit=2":         {3, []int{3, 2}},
+		"relay=two&sort=bytes":      {1, []int{1}},
+		"relay=none":                {0, nil},
+		"relay=one&sort=bytes&x=17": {3, []int{0, 2, 3}},
+	} {
+		w := httptest.NewRecorder()
+		s.web.handler.ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/connections?"+query, nil))
+		var got connections
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		var which []int
+		for _, c := range got.Some {
+			which = append(which, slices.Index(numbers, c.ID))
+		}
+		if got.Total != want.total || !slices.Equal(which, want.which) {
+			t.Errorf("?%s: %v of %d, want %v of %d", query, which, got.Total, want.which, want.total)
+		}
 	}
 }

@@ -17,7 +17,6 @@ const (
 	headerTimeout = 10 * time.Second // for a request's header
 	webIdle       = 60 * time.Second // between requests on a connection
 	maxHeader     = 16 << 10         // bytes of a request's header
-	pageRecords   = 200              // connections that the page gets: those that came last
 )
 
 // web tells of a Set by HTTP, and ends connections if it is asked to.
@@ -107,19 +106,14 @@ func (w *web) health(rw http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(rw, "ok")
 }
 
-// connections lists them: of ?relay, if that is asked for.
+// connections lists them: those of a choice.
 func (w *web) connections(rw http.ResponseWriter, r *http.Request) {
-	all := w.set.connections()
-	if query := r.URL.Query(); query.Has("relay") {
-		some := []connection{}
-		for _, c := range all {
-			if c.Relay == query.Get("relay") {
-				some = append(some, c)
-			}
-		}
-		all = some
+	c, err := parseChoice(r.URL.Query())
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusBadRequest)
+		return
 	}
-	tell.JSON(rw, all)
+	tell.JSON(rw, w.set.connections(c))
 }
 
 // kill ends one.

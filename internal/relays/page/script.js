@@ -173,7 +173,7 @@ function update({ relays, connections, reload }) {
   const now = performance.now();
   const old = new Map(cards);
   cards.clear();
-  const byPlace = Map.groupBy(connections.reverse(), (c) => c.listener);
+  const byPlace = Map.groupBy(connections, (c) => c.listener);
   for (const relay of relays) {
     const card = old.get(relay.key) ?? new Card();
     cards.set(relay.key, card);
