@@ -118,7 +118,7 @@ func TestThePageIsServed(t *testing.T) {
 	for path, says := range map[string]string{
 		"/":               "<script",
 		"/style.css":      "{",
-		"/script.js":      "/base.js",
+		"/streams.js":     "/base.js",
 		"/base.js":        "EventSource",
 		"/icon.svg":       "<svg",
 		"/healthz":        "ok",

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
+	"github.com/penstock-io/penstock/internal/page"
 )
 
 // The defaults of a Config.
@@ -57,6 +58,8 @@ type Config struct {
 	MaxViewers int  // of all streams at a time; 0 is no limit
 
 	HeaderTimeout time.Duration // for a request's header; 0 is 10 s
+
+	Beside Beside // what the page, the API and the metrics tell of besides; nil is nothing
 }
 
 // Reasons for a viewer's or a publisher's end that are the server's or the client's own doing.
@@ -131,7 +134,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("PUT /live/{name}", s.publishHTTP)
 	mux.HandleFunc("POST /live/{name}", s.publishHTTP)
 	s.routeAPI(mux)
-	routePage(mux)
+	page.Route(mux)
 	return mux
 }
 

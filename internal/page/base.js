@@ -1,4 +1,4 @@
-// What the pages share: numbers for people, and keeping up with the server's events.
+// What the parts of the page share: numbers for people, and keeping up with the server's events.
 //
 // Every string from the server is somebody else's, so text goes in by textContent, nowhere else.
 
@@ -85,47 +85,70 @@ export function place(parent, nodes) {
 let events = null; // the EventSource, null while the page is hidden
 let heardAt = 0; // when it last said something
 let lost = false; // whether it broke since then
+const handlers = new Map(); // an event's, by its name
+const goners = []; // who wants to know that what the page was connected to is gone
 
-// follow keeps hearing the server's events while somebody looks at the page: each goes, parsed, to the function of its
-// name. Of what a page was connected to besides, gone is told when that is as dead as the events were, or of no more use.
-export function follow(handlers, gone = () => {}) {
-  function connect() {
-    events?.close();
-    heardAt = performance.now();
-    events = new EventSource("/api/v1/events");
-    events.addEventListener("error", () => setLink("reconnecting"));
-    for (const [name, handle] of Object.entries(handlers)) {
-      events.addEventListener(name, (event) => {
-        heardAt = performance.now();
-        if (lost) gone();
-        setLink("live");
-        handle(JSON.parse(event.data));
-      });
-    }
+// follow hears the server's events while somebody looks at the page: each goes, parsed, to the function of its name. Of
+// what a page was connected to besides, gone is told when that is as dead as the events were, or of no more use. It is
+// for scripts that are being loaded: once all are, there is one connection for all of them.
+export function follow(some, gone) {
+  for (const [name, handle] of Object.entries(some)) handlers.set(name, handle);
+  if (gone) goners.push(gone);
+}
+
+const gone = () => goners.forEach((tell) => tell());
+
+function connect() {
+  events?.close();
+  heardAt = performance.now();
+  events = new EventSource("/api/v1/events");
+  events.addEventListener("error", () => setLink("reconnecting"));
+  for (const [name, handle] of handlers) {
+    events.addEventListener(name, (event) => {
+      heardAt = performance.now();
+      if (lost) gone();
+      setLink("live");
+      handle(JSON.parse(event.data));
+    });
   }
+}
 
-  // An EventSource that met an HTTP error gives up for good, and one whose peer vanished never notices: both fall silent.
-  setInterval(() => {
-    if (!events || performance.now() - heardAt < (events.readyState === EventSource.CLOSED ? 3000 : SILENCE)) return;
-    setLink("reconnecting");
-    connect();
-  }, 1000);
+// An EventSource that met an HTTP error gives up for good, and one whose peer vanished never notices: both fall silent.
+setInterval(() => {
+  if (!events || performance.now() - heardAt < (events.readyState === EventSource.CLOSED ? 3000 : SILENCE)) return;
+  setLink("reconnecting");
+  connect();
+}, 1000);
 
-  // A hidden page holds no connection: the six are shared by all tabs, and nobody is looking.
-  function visibility() {
-    if (!document.hidden) return connect();
-    events?.close();
-    events = null;
-    gone();
-  }
+// A hidden page holds no connection: the six are shared by all tabs, and nobody is looking.
+function visibility() {
+  if (!document.hidden) return connect();
+  events?.close();
+  events = null;
+  gone();
+}
+
+addEventListener("DOMContentLoaded", () => {
   document.addEventListener("visibilitychange", visibility);
   visibility();
-}
+});
 
 function setLink(state) {
   lost = state === "reconnecting";
   byId("link").dataset.state = document.body.dataset.link = state;
   setText(byId("link"), state);
+}
+
+// ---- The page's parts -------------------------------------------------------------------------------------------
+
+const titles = new Map(); // what each part has to say in the page's title
+
+// show shows a part, of which there are facts, and says in the title what is the most important of them.
+export function show(part, title) {
+  document.body.classList.add(part);
+  titles.set(part, title);
+  const all = [...titles.values()].filter(Boolean).join(", ");
+  document.title = all ? `penstock: ${all}` : "penstock";
 }
 
 // ---- Copy buttons --------------------------------------------------------------------------------------------

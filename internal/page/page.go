@@ -1,30 +1,25 @@
-// Package page is what the pages that the program serves have in common: their style, their icon, what draws numbers
-// and keeps up with the server's events, and how all of that is served.
+// Package page is what people look at: one page, which shows the streams of a server, the relays of a process, or both,
+// as the server's events tell of them. A part of which no event tells is not shown.
 package page
 
 import (
 	"embed"
-	"io/fs"
 	"net/http"
 )
 
-//go:embed style.css base.js icon.svg
-var shared embed.FS
+//go:embed *.html *.css *.js *.svg
+var files embed.FS
 
-// Route serves an index.html of a folder at /, those of its files that are named beside it, and what pages share:
-// /style.css, /base.js and /icon.svg. A page's script and style are files of their own, so that nothing that is told of
-// somebody's streams or connections can become either.
-func Route(mux *http.ServeMux, folder fs.FS, names ...string) {
-	route(mux, "GET /{$}", folder, "index.html")
-	for _, name := range names {
-		route(mux, "GET /"+name, folder, name)
-	}
-	for _, name := range []string{"style.css", "base.js", "icon.svg"} {
-		route(mux, "GET /"+name, shared, name)
+// Route serves the page at /, and what it is made of. Its scripts and styles are files of their own, so that nothing
+// that is told of somebody's streams or connections can become either.
+func Route(mux *http.ServeMux) {
+	route(mux, "GET /{$}", "index.html")
+	for _, name := range []string{"style.css", "relays.css", "base.js", "streams.js", "relays.js", "icon.svg"} {
+		route(mux, "GET /"+name, name)
 	}
 }
 
-func route(mux *http.ServeMux, pattern string, files fs.FS, name string) {
+func route(mux *http.ServeMux, pattern, name string) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'self'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")

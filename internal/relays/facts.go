@@ -69,6 +69,7 @@ type pageFacts struct {
 	Relays []facts `json:"relays"`
 	connections
 	Reload reloadFacts `json:"reload"`
+	MayEnd bool        `json:"may_end"` // the page may end connections
 }
 
 // reloadFacts tell of the last Config that came.
@@ -77,8 +78,8 @@ type reloadFacts struct {
 	At    time.Time `json:"at"` // of the last one that was well
 }
 
-func (s *Set) pageFacts() pageFacts {
-	f := pageFacts{Relays: s.facts(), connections: s.connections(choice{limit: defaultLimit})}
+func (s *Set) pageFacts(mayEnd bool) pageFacts {
+	f := pageFacts{Relays: s.facts(), connections: s.connections(choice{limit: defaultLimit}), MayEnd: mayEnd}
 	c := s.lastChange()
 	if f.Reload.At = c.at; c.failed != nil {
 		f.Reload.Error = c.failed.Error()

@@ -20,17 +20,29 @@ type Source struct {
 	seen  os.FileInfo      // of the file, when it was loaded last; nil is that it was not there
 }
 
-// Run runs the relays that the source says until ctx is done, and then shuts them down. Its error is that of the first
-// Config, which cannot be read or opened: a later one that cannot changes nothing, and is logged.
+// Run runs the relays that the source says until ctx is done, and then shuts them down. Its error is that of Begin.
 func (s *Set) Run(ctx context.Context, from Source) error {
+	if err := s.Begin(ctx, &from); err != nil {
+		return err
+	}
+	s.Follow(ctx, &from)
+	return nil
+}
+
+// Begin begins to relay what the source says, which is what Follow is for then. Its error is that it cannot be read, or
+// something not be opened.
+func (s *Set) Begin(ctx context.Context, from *Source) error {
 	from.seen = from.look()
 	c, err := from.Load()
-	if err == nil {
-		err = s.Apply(ctx, c)
-	}
 	if err != nil {
 		return err
 	}
+	return s.Apply(ctx, c)
+}
+
+// Follow has the relays as the source says until ctx is done, and then shuts them down. What cannot be read or opened
+// changes nothing, and is logged.
+func (s *Set) Follow(ctx context.Context, from *Source) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	last := from.seen
@@ -38,14 +50,14 @@ func (s *Set) Run(ctx context.Context, from Source) error {
 		select {
 		case <-ctx.Done():
 			s.Shutdown()
-			return nil
+			return
 		case <-from.Again:
-			s.reload(ctx, &from, "signal")
+			s.reload(ctx, from, "signal")
 		case <-tick.C:
 			s.Tidy()
 			now := from.look()
 			if now != nil && !unchanged(now, from.seen) && unchanged(now, last) {
-				s.reload(ctx, &from, "the file has changed")
+				s.reload(ctx, from, "the file has changed")
 			}
 			last = now
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-io/penstock/internal/page"
 	"github.com/penstock-io/penstock/internal/tell"
 )
 
@@ -76,44 +77,27 @@ func (w *web) close() {
 	w.serve(nil, "")
 }
 
-// routes is all that can be asked for.
+// routes is all that can be asked for, and to end connections.
 func (w *web) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", w.health)
-	mux.HandleFunc("GET /api/v1/relays", func(rw http.ResponseWriter, _ *http.Request) { tell.JSON(rw, w.set.facts()) })
-	mux.HandleFunc("GET /api/v1/connections", w.connections)
+	view := w.set.View()
+	view.Route(mux)
 	mux.HandleFunc("DELETE /api/v1/connections/{id}", w.kill)
+	mux.HandleFunc("GET /healthz", w.health)
 	mux.Handle("GET /api/v1/events", tell.Events(w.set.log, w.done,
-		tell.Event{Name: "relays", Facts: func() any { return w.set.pageFacts() }}))
+		tell.Event{Name: pageEvent, Facts: func() any { return w.set.pageFacts(true) }}))
 	mux.Handle("GET /metrics", tell.Metrics(w.set.collect))
-	routePage(mux)
+	page.Route(mux)
 	return mux
 }
 
-// health is 503 while the relays are being shut down, so that a balancer in front sends nobody any more, and when one
-// of them accepts nothing although it should.
+// health is 503 if something is not as it should be, so that a balancer in front sends nobody any more.
 func (w *web) health(rw http.ResponseWriter, _ *http.Request) {
-	if w.set.isDraining() {
-		http.Error(rw, "shutting down", http.StatusServiceUnavailable)
+	if err := w.set.View().Health(); err != nil {
+		http.Error(rw, err.Error(), http.StatusServiceUnavailable)
 		return
-	}
-	for _, one := range w.set.all() {
-		if one.failed != nil {
-			http.Error(rw, fmt.Sprintf("%s: %v", one.spec.Config.Name, one.failed), http.StatusServiceUnavailable)
-			return
-		}
 	}
 	fmt.Fprintln(rw, "ok")
-}
-
-// connections lists them: those of a choice.
-func (w *web) connections(rw http.ResponseWriter, r *http.Request) {
-	c, err := parseChoice(r.URL.Query())
-	if err != nil {
-		http.Error(rw, err.Error(), http.StatusBadRequest)
-		return
-	}
-	tell.JSON(rw, w.set.connections(c))
 }
 
 // kill ends one.

@@ -1,9 +1,9 @@
-// The page of relays: one event a second holds the whole state, and the page is made to agree with it, in place.
+// The relays: one event a second holds the whole state, and the page is made to agree with it, in place.
 //
 // Every string from the server may be somebody else's (a client's address, a target's error), so text goes in by
 // textContent, nowhere else.
 
-import { KERNEL_PATHS, Meter, byId, bytes, cloneOf, exact, follow, most, place, rate, setText, span } from "/base.js";
+import { KERNEL_PATHS, Meter, byId, bytes, cloneOf, exact, follow, most, place, rate, setText, show, span } from "/base.js";
 
 const count = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
 const kindOf = (path) => (KERNEL_PATHS.has(path) ? "kernel" : "process");
@@ -12,7 +12,7 @@ const kindOf = (path) => (KERNEL_PATHS.has(path) ? "kernel" : "process");
 
 const rows = new Map(); // by the connection's number
 
-function drawRow(c) {
+function drawRow(c, mayEnd) {
   let row = rows.get(c.id);
   if (!row) {
     row = cloneOf("row").firstElementChild;
@@ -28,6 +28,7 @@ function drawRow(c) {
   set(".backward", bytes(c.backward), exact(c.backward));
   set(".badge", c.path);
   row.querySelector(".badge").dataset.kind = kindOf(c.path);
+  row.querySelector(".kill").hidden = !mayEnd;
   return row;
 }
 
@@ -58,7 +59,7 @@ const cards = new Map(); // by where it listens
 
 class Card {
   constructor() {
-    this.root = cloneOf("card").firstElementChild;
+    this.root = cloneOf("relay-card").firstElementChild;
     this.forward = new Meter(this.$(".meters .forward"));
     this.backward = new Meter(this.$(".meters .backward"));
     this.edges = new Map(); // an outlet's element, and what it had done at the last event
@@ -66,8 +67,9 @@ class Card {
   $ = (selector) => this.root.querySelector(selector);
   set = (selector, text, title) => setText(this.$(selector), text, title);
 
-  update(relay, connections, now) {
+  update(relay, connections, mayEnd, now) {
     this.relay = relay;
+    this.mayEnd = mayEnd;
     this.root.dataset.state = relay.state;
     this.set("h2", relay.name, relay.name);
     this.set(".state", relay.state);
@@ -161,7 +163,7 @@ class Card {
     const details = this.$(".open");
     details.hidden = connections.length === 0;
     this.set("summary", `${count(connections.length, "connection")}${connections.length < this.relay.open ? ", those that came last" : ""}`);
-    if (details.open) place(this.$("tbody"), connections.map(drawRow));
+    if (details.open) place(this.$("tbody"), connections.map((c) => drawRow(c, this.mayEnd)));
     const omitted = this.relay.open - connections.length;
     this.set(".omitted", omitted > 0 ? `and ${omitted.toLocaleString("en")} older ones, which connections.json lists` : "");
   }
@@ -169,7 +171,7 @@ class Card {
 
 // ---- The page ------------------------------------------------------------------------------------------------
 
-function update({ relays, connections, reload }) {
+function update({ relays, connections, reload, may_end: mayEnd }) {
   const now = performance.now();
   const old = new Map(cards);
   cards.clear();
@@ -177,12 +179,12 @@ function update({ relays, connections, reload }) {
   for (const relay of relays) {
     const card = old.get(relay.key) ?? new Card();
     cards.set(relay.key, card);
-    card.update(relay, byPlace.get(relay.key) ?? [], now);
+    card.update(relay, byPlace.get(relay.key) ?? [], mayEnd, now);
   }
   const there = new Set(connections.map((c) => c.id));
   for (const id of rows.keys()) if (!there.has(id)) rows.delete(id);
   place(byId("relays"), [...cards.values()].map((card) => card.root));
-  byId("empty").hidden = relays.length > 0;
+  byId("no-relays").hidden = relays.length > 0;
   byId("reload").hidden = !reload.error;
   setText(byId("reload").querySelector("span"), reload.error ?? "");
   const sum = (of) => relays.reduce((n, r) => n + r[of], 0);
@@ -192,7 +194,7 @@ function update({ relays, connections, reload }) {
   setText(byId("total-forward"), rate(flow("forward")));
   setText(byId("total-backward"), rate(flow("backward")));
   setText(byId("total-lost"), bytes(sum("lost")), exact(sum("lost")));
-  document.title = `penstock relay: ${count(sum("open"), "connection")}`;
+  show("relays", count(sum("open"), "connection"));
 }
 
 follow({ relays: update });

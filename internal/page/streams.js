@@ -1,9 +1,9 @@
-// The status page: one event a second holds the whole state, and the page is made to agree with it, in place.
+// The streams: one event a second holds the whole state, and the page is made to agree with it, in place.
 //
 // Every string from the server is somebody else's (a publisher chooses its stream's name), so text goes in by
 // textContent and addresses by liveURL, nowhere else.
 
-import { KERNEL_PATHS, Meter, byId, bytes, cloneOf, exact, follow, most, place, rate, setText, span, times } from "/base.js";
+import { KERNEL_PATHS, Meter, byId, bytes, cloneOf, exact, follow, most, place, rate, setText, show, span, times } from "/base.js";
 
 const MAX_PICTURES = 3; // a browser opens 6 connections to one HTTP/1.1 host; the event stream holds one for good
 const FIRST_VIEWERS = 3; // viewers shown before the rest are folded away
@@ -53,7 +53,7 @@ function lagOf(edge) {
 
 const slots = []; // the cards that hold a live connection, oldest first
 
-function show(card) {
+function play(card) {
   const oldest = slots[0];
   if (slots.length >= MAX_PICTURES) oldest.release("crowded");
   slots.push(card);
@@ -64,7 +64,7 @@ function show(card) {
 // fillSlots gives free slots to the streams that want one, in the page's order.
 function fillSlots() {
   for (const card of cards.values()) {
-    if (card.wantsSlot()) slots.length < MAX_PICTURES ? show(card) : (card.idle = "crowded");
+    if (card.wantsSlot()) slots.length < MAX_PICTURES ? play(card) : (card.idle = "crowded");
     card.drawStage();
   }
 }
@@ -91,7 +91,7 @@ const cards = new Map(); // by stream name
 
 class Card {
   constructor(name) {
-    this.root = cloneOf("card").firstElementChild;
+    this.root = cloneOf("stream-card").firstElementChild;
     this.in = new Meter(this.$(".meters .in"));
     this.out = new Meter(this.$(".meters .out"));
     this.rows = new Map(); // an edge's element and its bytes at the last event
@@ -257,7 +257,7 @@ class Card {
   toggle() {
     this.failures = this.retryAt = 0;
     if (this.player) this.release("paused");
-    else show(this);
+    else play(this);
     this.drawStage();
   }
 
@@ -292,7 +292,7 @@ function update(streams) {
   for (const stream of streams) cards.get(stream.name).update(stream, now);
   place(byId("streams"), [...cards.values()].map((card) => card.root));
   fillSlots();
-  byId("empty").hidden = streams.length > 0;
+  byId("no-streams").hidden = streams.length > 0;
   drawTotals(streams);
 }
 
@@ -303,7 +303,7 @@ function drawTotals(streams) {
   setText(byId("total-viewers"), streams.reduce((n, s) => n + s.viewers, 0).toLocaleString("en"));
   setText(byId("total-in"), rate(sum("in")));
   setText(byId("total-out"), rate(sum("out")));
-  document.title = live ? `penstock: ${live} live` : "penstock";
+  show("streams", live ? `${live} live` : "");
 }
 
 function drawServer(server) {
