@@ -208,19 +208,30 @@ func (f *relayFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	c, err := f.load()
 	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			fmt.Fprintln(stderr, "penstock:", line)
-		}
-		return &statusError{exitUsage}
+		return sayEach(stderr, err)
 	}
 	if f.check {
 		fmt.Fprintf(stdout, "all is well: %d relay%s\n", len(c.Relays), plural(len(c.Relays)))
 		return nil
 	}
-	again := make(chan os.Signal, 1)
-	signal.Notify(again, syscall.SIGHUP)
-	defer signal.Stop(again)
+	again, stop := hangups()
+	defer stop()
 	return relays.NewSet(log, stdout).Run(ctx, relays.Source{Load: f.load, File: f.file, Again: again})
+}
+
+// hangups returns the SIGHUPs that come until stop is called.
+func hangups() (again <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
+}
+
+// sayEach says all that is wrong with settings of relays, which is a usage error.
+func sayEach(stderr io.Writer, err error) error {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintln(stderr, "penstock:", line)
+	}
+	return &statusError{exitUsage}
 }
 
 func plural(n int) string {

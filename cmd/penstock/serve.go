@@ -26,6 +26,7 @@ type serveFlags struct {
 	listen    string
 	streams   []string
 	demo      bool
+	relays    string
 	onSlow    string
 	onPublish string
 	fsync     string
@@ -70,12 +71,16 @@ finish what is in flight, for at most --drain, and exit with 0.
   skip        it goes to the newest place where the stream may be joined: the next key frame or picture
   disconnect  it is cut
   block       the publisher waits for it
-  auto        catchup with --record, else skip where the stream has such places, else disconnect`,
+  auto        catchup with --record, else skip where the stream has such places, else disconnect
+
+--relay-config runs the relays of a file in the same process, as penstock relay -c does: the page, /metrics, /healthz,
+/api/v1/relays and /api/v1/connections tell of them, too. Who watches a stream gets to these, so there they end no
+connections: that is for who gets to the http of the file.`,
 		Example: `  penstock serve --demo
   penstock serve --record recordings --stream cam=tcp-listen://127.0.0.1:9000`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), &f, cmd.ErrOrStderr())
+			return serve(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
@@ -86,6 +91,7 @@ finish what is in flight, for at most --drain, and exit with 0.
 	flags.DurationVar(&f.config.SegmentTime, "segment-time", 0, "begin another file of the recording after this time; 0 never")
 	flags.StringVar(&f.fsync, "fsync", "never", "force the recording to the disk: `never`, at each segment's end (segment), or every so often (a duration)")
 	flags.BoolVar(&f.demo, "demo", false, "publish a built-in test card as stream \""+demoStream+"\"")
+	flags.StringVar(&f.relays, "relay-config", "", "forward connections besides, as penstock relay -c `FILE` does, on the same page")
 	flags.DurationVar(&f.config.Grace, "grace", live.DefaultGrace, "how long viewers wait for a publisher to return")
 	flags.StringVar(&f.filler, "filler", "", "`FILE` that viewers are shown while they wait for a publisher")
 	flags.Var(&f.fillRate, "filler-rate", "`SIZE` of it to show in a second; 0 is by its clock, which MPEG-TS has")
@@ -108,6 +114,7 @@ finish what is in flight, for at most --drain, and exit with 0.
 	complete(cmd, "log-level", "debug", "info", "warn", "error")
 	ofMachine := []string{"a quarter of the machine's, " + bytesOf(mostMemory) + " at most"}
 	if err := errors.Join(cmd.MarkFlagDirname("record"), cmd.MarkFlagFilename("filler"),
+		cmd.MarkFlagFilename("relay-config", "yaml", "yml"),
 		flags.SetAnnotation("memory", manual.Default, ofMachine)); err != nil {
 		panic(err) // the flags are defined above
 	}
@@ -286,7 +293,7 @@ func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
 }
 
 // serve opens everything before it begins anything, so that a mistake leaves nothing half done.
-func serve(ctx context.Context, f *serveFlags, stderr io.Writer) (err error) {
+func serve(ctx context.Context, f *serveFlags, stdout, stderr io.Writer) (err error) {
 	publishers, err := f.check(stderr)
 	if err != nil {
 		return err
@@ -295,6 +302,10 @@ func serve(ctx context.Context, f *serveFlags, stderr io.Writer) (err error) {
 		defer filler.Close()
 		size, takes := filler.Round()
 		f.config.Log.Info("filler", "file", f.filler, "bytes", size, "seconds", takes.Seconds())
+	}
+	beside, err := f.relaysBeside(stdout, stderr)
+	if err != nil {
+		return err
 	}
 	l, err := net.Listen("tcp", f.listen)
 	if err != nil {
@@ -323,6 +334,13 @@ func serve(ctx context.Context, f *serveFlags, stderr io.Writer) (err error) {
 		if err := s.ListenTCP(p.name, listeners[i+1]); err != nil {
 			return err
 		}
+	}
+	if beside != nil {
+		stop, err := beside.begin(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
 	if f.demo {
 		if err := s.StartDemo(demoStream); err != nil {
