@@ -10,7 +10,7 @@ import (
 const complaintEvery = 10 * time.Second
 
 // complaints tells the log what mirrors lack: at once of the first connection of which one has not had everything, and
-// then at most every complaintEvery of all that came since. A mirror that is gone lacks every connection, and a line for
+// then at most every complaintEvery of all that came since. A mirror that is gone lacks every connection: a line for
 // each would bury the log. Counters are exact all the same.
 type complaints struct {
 	log *slog.Logger

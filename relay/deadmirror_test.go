@@ -17,12 +17,13 @@ import (
 func TestEveryByteThatADeadMirrorLacksIsLogged(t *testing.T) {
 	const n, size = 50, 1000
 	var log bytes.Buffer
+	open := func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error) {
+		return nil, errors.New("nobody there")
+	}
 	r := run(t, relay.Config{
 		Targets: []relay.Target{{Address: echo(t)}},
 		Log:     slog.New(slog.NewTextHandler(&log, nil)),
-		Mirrors: []relay.Mirror{{Name: "dead", Open: func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error) {
-			return nil, errors.New("nobody there")
-		}}},
+		Mirrors: []relay.Mirror{{Name: "dead", Open: open}},
 	})
 	for range n {
 		c := dial(t, r.addr)
@@ -34,7 +35,8 @@ func TestEveryByteThatADeadMirrorLacksIsLogged(t *testing.T) {
 		t.Errorf("%d bytes are counted as lost, want %d", s.Lost, 2*n*size)
 	}
 	r.Close()
-	lines := regexp.MustCompile(`level=WARN msg=mirror .*mirror=dead .*lost=(\d+) error="nobody there.*`).FindAllSubmatch(log.Bytes(), -1)
+	ofMirror := regexp.MustCompile(`level=WARN msg=mirror mirror=dead .*lost=(\d+) error="nobody there"`)
+	lines := ofMirror.FindAllSubmatch(log.Bytes(), -1)
 	lost := 0
 	for _, l := range lines {
 		some, err := strconv.Atoi(string(l[1]))

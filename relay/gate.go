@@ -184,8 +184,8 @@ func (g *gate) admit(c *Config, from netip.Addr) error {
 }
 
 // sourceOf is what counts as one source: of IPv4 an address. Of IPv6 it is a /64, all of whose addresses a single host
-// may have for its own, one after the other (RFC 8981); but for link-local ones, which are of different hosts that share
-// the one /64 that there is. The zero one is that of a client without an address.
+// may have for its own, one after the other (RFC 8981); but for link-local ones: different hosts share the one /64 that
+// there is of them. The zero one is that of a client without an address.
 func sourceOf(a netip.Addr) netip.Prefix {
 	bits := a.BitLen()
 	if a.Is6() && !a.IsLinkLocalUnicast() {

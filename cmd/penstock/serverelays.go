@@ -13,7 +13,7 @@ type relaysBeside struct {
 	source relays.Source
 }
 
-// relaysBeside reads --relay-config, and has the server tell of it; nil without one. What is wrong with the file it says.
+// relaysBeside reads --relay-config, and has the server tell of it; nil without one. It says what is wrong with the file.
 func (f *serveFlags) relaysBeside(stdout, stderr io.Writer) (*relaysBeside, error) {
 	if f.relays == "" {
 		return nil, nil

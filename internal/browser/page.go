@@ -20,8 +20,8 @@ type Page struct {
 // patience is how long a page may take to come to what a test waits for.
 const patience = 20 * time.Second
 
-// Open opens an address in a browser, which ends with the test. Without a Chromium the test is skipped; where a page has
-// complained of something on its console, it fails.
+// Open opens an address in a browser, which ends with the test. Without a Chromium the test is skipped; where a page
+// has complained of something on its console, it fails.
 func Open(t testing.TB, url string) *Page {
 	t.Helper()
 	p := &Page{t: t, wire: start(t)}
@@ -96,8 +96,8 @@ func (p *Page) ask(session, method string, params, result any) {
 	}
 }
 
-// Eval evaluates JavaScript in the page, waits for its promise if it is one, and puts the value into result, as JSON has
-// it, unless that is nil.
+// Eval evaluates JavaScript in the page, waits for its promise if it is one, and puts the value into result, as JSON
+// has it, unless that is nil.
 func (p *Page) Eval(expression string, result any) {
 	p.t.Helper()
 	var answer struct {

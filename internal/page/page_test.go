@@ -101,7 +101,8 @@ func TestTheButtonEndsTheConnectionThatItStandsBeside(t *testing.T) {
 	first, second := talk(t, at["shop"]), talk(t, at["shop"])
 	p := browser.Open(t, url)
 	p.Until(`document.querySelectorAll("tbody tr").length === 2`)
-	row := fmt.Sprintf(`[...document.querySelectorAll("tbody tr")].find((r) => r.innerText.includes(%q))`, first.LocalAddr())
+	const ofClient = `[...document.querySelectorAll("tbody tr")].find((r) => r.innerText.includes(%q))`
+	row := fmt.Sprintf(ofClient, first.LocalAddr())
 	p.Eval(row+`.querySelector(".kill").id = "it"`, nil)
 	if got := p.Text("#it"); got != "End" {
 		t.Errorf("the button says %q", got)
@@ -157,7 +158,8 @@ func TestOnePageShowsStreamsAndRelays(t *testing.T) {
 	set, at, _ := start(t, "shop", "db")
 	talk(t, at["shop"])
 	p := browser.Open(t, serve(t, set.View()))
-	p.Until(`document.querySelectorAll("#streams .card").length === 1 && document.querySelectorAll("#relays .card").length === 2`)
+	p.Until(`document.querySelectorAll("#streams .card").length === 1`)
+	p.Until(`document.querySelectorAll("#relays .card").length === 2`)
 	p.Until(`document.querySelectorAll("tbody tr").length === 1`)
 	p.Until(`document.title === "penstock: 1 live, 1 connection"`)
 	for _, says := range []string{"Streams\n", "Relays\n", "demo", "shop", "db", "relays.json", "streams.json"} {

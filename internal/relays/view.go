@@ -41,8 +41,8 @@ func (v View) Event() (name string, facts func() any) {
 // Collect tells Prometheus.
 func (v View) Collect(ch chan<- prometheus.Metric) { v.set.collect(ch) }
 
-// Health says why somebody should send his connections elsewhere: the relays are being shut down, or one of them accepts
-// nothing although it should. nil is that all is well.
+// Health says why somebody should send his connections elsewhere: the relays are being shut down, or one of them has
+// ceased to accept. nil is that all is well.
 func (v View) Health() error {
 	if v.set.isDraining() {
 		return errors.New("shutting down")

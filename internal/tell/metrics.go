@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics serves, in the text format of Prometheus, what collect has to tell each time that it is asked, so that nothing
-// is counted twice; and what there is to tell of any Go process.
+// Metrics serves, in the text format of Prometheus, what collect has to tell each time that it is asked, so that
+// nothing is counted twice; and what there is to tell of any Go process.
 func Metrics(collect ...func(Samples)) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
