@@ -69,24 +69,69 @@ func (s *Set) connections(c choice) connections {
 		if c.busy {
 			limit = 0 // nobody knows which before all have been looked at
 		}
-		records, open := one.relay.Newest(limit)
-		found.Total += open
-		for _, r := range records {
-			found.Some = append(found.Some, connection{r, one.key()})
+		found.add(&one, limit)
+	}
+	found.sort(c.busy)
+	if c.limit > 0 && len(found.Some) > c.limit {
+		found.Some = found.Some[:c.limit]
+	}
+	return found
+}
+
+// fairly returns how so many connections stand at most, those that came last of each relay: one that has many leaves
+// others room for theirs.
+func (s *Set) fairly(limit int) connections {
+	found := connections{Some: []connection{}}
+	relays := s.all()
+	open := make([]int, len(relays))
+	for i, one := range relays {
+		open[i] = one.relay.Open()
+		found.Total += open[i]
+	}
+	for i, n := range shares(open, limit) {
+		if n > 0 {
+			found.add(&relays[i], n)
+			found.Total -= open[i] // add counts them as they are now
 		}
 	}
-	slices.SortFunc(found.Some, func(a, b connection) int {
-		if c.busy {
+	found.sort(false)
+	return found
+}
+
+// shares divides what there is among those who want some: who wants little gets it, and the rest have equal shares.
+func shares(want []int, have int) []int {
+	order := make([]int, len(want))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(want[a], want[b]) })
+	all := make([]int, len(want))
+	for rank, i := range order {
+		all[i] = min(want[i], have/(len(order)-rank))
+		have -= all[i]
+	}
+	return all
+}
+
+// add adds those of a relay that came last, so many at most, or all if the limit is 0.
+func (c *connections) add(one *running, limit int) {
+	records, open := one.relay.Newest(limit)
+	c.Total += open
+	for _, r := range records {
+		c.Some = append(c.Some, connection{r, one.key()})
+	}
+}
+
+// sort puts those first that came last, or those that have moved most.
+func (c *connections) sort(busy bool) {
+	slices.SortFunc(c.Some, func(a, b connection) int {
+		if busy {
 			if by := cmp.Compare(b.Forward+b.Backward, a.Forward+a.Backward); by != 0 {
 				return by
 			}
 		}
 		return cmp.Compare(b.ID, a.ID)
 	})
-	if c.limit > 0 && len(found.Some) > c.limit {
-		found.Some = found.Some[:c.limit]
-	}
-	return found
 }
 
 // count counts the connections of all relays.

@@ -79,7 +79,7 @@ type reloadFacts struct {
 }
 
 func (s *Set) pageFacts(mayEnd bool) pageFacts {
-	f := pageFacts{Relays: s.facts(), connections: s.connections(choice{limit: defaultLimit}), MayEnd: mayEnd}
+	f := pageFacts{Relays: s.facts(), connections: s.fairly(defaultLimit), MayEnd: mayEnd}
 	c := s.lastChange()
 	if f.Reload.At = c.at; c.failed != nil {
 		f.Reload.Error = c.failed.Error()

@@ -230,6 +230,39 @@ func TestAConnectionIsEndedByNobodyElsesPage(t *testing.T) {
 	}
 }
 
+func TestARelayWithManyConnectionsLeavesOthersRoomOnThePage(t *testing.T) {
+	for _, test := range []struct {
+		want, got []int
+		have      int
+	}{
+		{[]int{9000, 30, 0}, []int{170, 30, 0}, 200},
+		{[]int{9000, 9000, 50}, []int{75, 75, 50}, 200},
+		{[]int{1, 2, 3}, []int{1, 2, 3}, 200},
+		{[]int{5, 5, 5}, []int{0, 1, 1}, 2},
+		{nil, []int{}, 200},
+	} {
+		if got := shares(test.want, test.have); !slices.Equal(got, test.got) {
+			t.Errorf("%d among %v are %v, want %v", test.have, test.want, got, test.got)
+		}
+	}
+	target, one, two := echo(t), free(t), free(t)
+	s, apply := newSet(t)
+	apply(config(t, target, "one", one, "two", two))
+	for _, here := range []string{two, one, one, one} {
+		if !talk(t, here)() {
+			t.Fatal("is not forwarded")
+		}
+	}
+	var has []string
+	got := s.fairly(3)
+	for _, c := range got.Some {
+		has = append(has, c.Relay)
+	}
+	if !slices.Equal(has, []string{"one", "one", "two"}) || got.Total != 4 {
+		t.Errorf("has those of %v, of %d", has, got.Total)
+	}
+}
+
 // TestConnectionsAreListedAsTheyAreAskedFor with how many there are besides.
 func TestConnectionsAreListedAsTheyAreAskedFor(t *testing.T) {
 	target, one, two := echo(t), free(t), free(t)
