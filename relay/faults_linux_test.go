@@ -117,8 +117,6 @@ func TestWhatHappensToAMirrorHappensToNobodyElse(t *testing.T) {
 	}
 }
 
-type openFunc = func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error)
-
 // tightly opens a connection whose buffer has no room for what the peer does not take.
 func tightly(addr string) openFunc {
 	open := to(addr)
@@ -128,16 +126,6 @@ func tightly(addr string) openFunc {
 			err = w.(*net.TCPConn).SetWriteBuffer(4096)
 		}
 		return w, err
-	}
-}
-
-func to(addr string) openFunc {
-	return func(ctx context.Context, _ relay.Info, _ relay.Direction) (io.WriteCloser, error) {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return nil, err
-		}
-		return c.(*net.TCPConn), nil
 	}
 }
 

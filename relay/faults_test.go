@@ -33,6 +33,18 @@ func discarding(context.Context, relay.Info, relay.Direction) (io.WriteCloser, e
 	return discard{io.Discard}, nil
 }
 
+type openFunc = func(context.Context, relay.Info, relay.Direction) (io.WriteCloser, error)
+
+func to(addr string) openFunc {
+	return func(ctx context.Context, _ relay.Info, _ relay.Direction) (io.WriteCloser, error) {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		return c.(*net.TCPConn), nil
+	}
+}
+
 // reset closes a connection so that its peer gets a reset.
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0) // fails if it is closed already
