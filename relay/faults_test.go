@@ -235,6 +235,58 @@ func endless(c net.Conn) {
 	}
 }
 
+// TestAStalledReaderLosesNothing when it reads on, and the other direction has not waited for it.
+func TestAStalledReaderLosesNothing(t *testing.T) {
+	data := noise(32 << 20) // for which no buffers have room
+	bothWays(t, func(t *testing.T, c relay.Config) {
+		for name, clientStalls := range map[string]bool{"client": true, "target": false} {
+			t.Run(name, func(t *testing.T) {
+				targets := make(chan *net.TCPConn)
+				over := make(chan struct{})
+				c := c
+				c.Targets = []relay.Target{{Address: server(t, func(s *net.TCPConn) {
+					targets <- s
+					<-over
+				})}}
+				r := run(t, c)
+				defer close(over)
+				speaker := dial(t, r.addr)
+				stalled := await(t, targets, "the connection, at the target")
+				if clientStalls {
+					speaker, stalled = stalled, speaker
+				}
+				_, _ = stalled.SetReadBuffer(64<<10), speaker.SetWriteBuffer(64<<10)
+				n := 0
+				for stuck := false; !stuck; { // until nothing has moved for a while
+					_ = speaker.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+					m, err := speaker.Write(data[n:])
+					if n += m; err != nil {
+						stuck = m == 0
+					} else {
+						t.Fatalf("there is room for %d bytes", n)
+					}
+				}
+				word := []byte("nobody waits")
+				_, err := stalled.Write(word)
+				got := make([]byte, len(word))
+				if _, e := io.ReadFull(speaker, got); errors.Join(err, e) != nil || !bytes.Equal(got, word) {
+					t.Errorf("%q: %v, %v", got, err, e)
+				}
+				_ = speaker.SetWriteDeadline(time.Time{})
+				end := n + 100_000
+				go say(t, speaker, data[n:end])
+				if got := hear(t, stalled); !bytes.Equal(got, data[:end]) {
+					t.Errorf("it has got %d bytes of %d, or others", len(got), end)
+				}
+				_ = stalled.CloseWrite()
+				if rec := r.ended(t); rec.End != "--" || rec.Error != "" || rec.Forward+rec.Backward != int64(end+len(word)) {
+					t.Errorf("%+v", rec)
+				}
+			})
+		}
+	})
+}
+
 // silent does nothing until its peer has gone.
 func silent(stop <-chan struct{}) func(*net.TCPConn) {
 	return func(c *net.TCPConn) {
@@ -358,7 +410,7 @@ func TestManyThatComeAndGoLeaveNothing(t *testing.T) {
 	bothWays(t, func(t *testing.T, c relay.Config) {
 		c.Targets, c.MaxPerSource, c.MaxConns = []relay.Target{{Address: echo(t)}}, 1000, 500
 		r := run(t, c)
-		const clients, each = 8, 40
+		const clients, each = 8, 125
 		var all sync.WaitGroup
 		for k := range clients {
 			all.Go(func() {

@@ -134,8 +134,8 @@ func (f *flapping) up() {
 
 func (f *flapping) down() { f.l.Close() }
 
-// TestATargetThatComesAndGoes costs nobody a connection while there is another, is said to be down and up, and has its
-// share when it is back.
+// TestATargetThatComesAndGoes costs nobody a connection: not who is there, nor who comes while there is another. It is
+// said to be down and up, and has its share when it is back.
 func TestATargetThatComesAndGoes(t *testing.T) {
 	f := &flapping{t: t}
 	f.up()
@@ -168,14 +168,30 @@ func TestATargetThatComesAndGoes(t *testing.T) {
 		}
 		return first
 	}
+	was := dial(t, r.addr)
+	defer was.Close()
+	isThere := func() {
+		t.Helper()
+		word, got := []byte("still there"), make([]byte, 11)
+		_, err := was.Write(word)
+		if _, e := io.ReadFull(was, got); errors.Join(err, e) != nil || !bytes.Equal(got, word) {
+			t.Errorf("%q: %v, %v", got, err, e)
+		}
+	}
+	isThere()
+	if all := r.Connections(); len(all) != 1 || all[0].Target != f.addr {
+		t.Errorf("%+v", all)
+	}
 	for range 5 {
 		is(true)
+		isThere()
 		if n := used(); n != 2 {
 			t.Errorf("it has got %d connections of 4, while it was up", n)
 		}
 		f.down()
 		used() // by the other, whether or not it is known yet
 		is(false)
+		isThere()
 		if n := used(); n != 0 {
 			t.Errorf("it has got %d connections while it was down", n)
 		}
