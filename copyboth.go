@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -15,7 +17,9 @@ import (
 //
 // An error joins those of the directions, each an [*OpError] in a [*DirectionError] that says which. Where a source
 // fails, its connection is dead, and the other direction, which leads there, is ended with ErrPeerFailed; what was in
-// flight is in its error. Where a sink fails, the other direction goes on: what that side has sent may still come.
+// flight is in its error. Where a sink fails, the other direction goes on: what that side has sent may still come. But if
+// it was reset, and who is to get that takes nothing for a second, the other direction is ended likewise: nobody would
+// ever tell a peer that only writes.
 //
 // The options are those of either direction, but for WithIdleTimeout, which waits for both to be quiet, WithProgress,
 // whose reports are those of either direction in turn, and WithHeader and WithTee, which are the forward direction's
@@ -100,6 +104,7 @@ func moveBack(ctx context.Context, there, back *Transfer, done chan<- error) {
 func coupled(there, back *Transfer) (release func()) {
 	idle := there.idle
 	there.idle, back.idle = 0, 0
+	there.unwatched, back.unwatched = func() {}, func() {}
 	there.interruptible, back.interruptible = true, true
 	there.peer, back.peer = back, there
 	if f := there.moved; f != nil {
@@ -120,10 +125,15 @@ func coupled(there, back *Transfer) (release func()) {
 		}
 		back.progress = there.progress
 	}
-	if idle == 0 || there.bad != nil {
-		return func() {}
+	unwatched := func() {}
+	if idle > 0 && there.bad == nil {
+		unwatched = every(max(idle/8, time.Millisecond), bothIdle(there, back))
 	}
-	return every(max(idle/8, time.Millisecond), bothIdle(there, back))
+	return func() {
+		unwatched()
+		there.unwatched()
+		back.unwatched()
+	}
 }
 
 //go:noinline
@@ -168,6 +178,29 @@ func endOther(failed, other *Transfer, err error) {
 		other.stop(cause)
 	} else if side, ok := SideOf(err); failed.carriage.sourceFailed || ok && side == SideSource {
 		other.stop(ErrPeerFailed)
+	} else if ok && side == SideSink && failed.wasReset(err) {
+		other.unwatched = every(lastWords/8, other.whenStuck(func() { other.stop(ErrPeerFailed) }))
+	}
+}
+
+// lastWords is how long who is left may take nothing of what a peer has said before it was reset.
+const lastWords = time.Second
+
+// wasReset tells whether the sink's connection is dead, both ways. That nobody reads from a Unix socket, which EPIPE says
+// there, is told of one way only.
+func (t *Transfer) wasReset(err error) bool {
+	_, tcp := t.carriage.dst.(*net.TCPConn)
+	return errors.Is(err, syscall.ECONNRESET) || tcp && errors.Is(err, syscall.EPIPE)
+}
+
+// whenStuck returns what is to be called eight times per lastWords: it calls f when the sink has taken nothing for that
+// long, and not when there was nothing to take.
+func (t *Transfer) whenStuck(f func()) func() {
+	idle := t.idleFor()
+	return func() {
+		if quiet := idle(); quiet && t.since.Load() != 0 && Side(t.side.Load()) == SideSink {
+			f()
+		}
 	}
 }
 

@@ -26,7 +26,8 @@ type Transfer struct {
 	first         *Pipe // of a Resume: what was in flight
 	interruptible bool  // something may stop it before its end
 
-	peer *Transfer // the other direction of a CopyBoth; nil if there is none
+	peer      *Transfer // the other direction of a CopyBoth; nil if there is none
+	unwatched func()    // ends what looks at a direction of a CopyBoth whose other has failed
 
 	stopped atomic.Pointer[error] // why it was interrupted
 	stuckAt atomic.Uint32         // the side that it waited for then; SidePipe for none
