@@ -34,7 +34,7 @@ type Config struct {
 	MaxConns     int            // at a time; beyond it clients wait to be accepted; 0 is no limit
 	MaxPerSource int            // at a time from one IPv4 address, or IPv6 /64; beyond it they are refused; 0 is no limit
 	AcceptRate   float64        // connections accepted per second; 0 is no limit
-	Allow, Deny  []netip.Prefix // of client addresses: Deny refuses; if there is an Allow, all others are refused
+	Allow, Deny  []netip.Prefix // of client addresses: Deny refuses; if there is an Allow, all others are refused, but for those of a Unix socket, who have none
 
 	Mirrors []Mirror
 

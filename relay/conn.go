@@ -9,10 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/penstock-io/penstock"
+	"github.com/penstock-io/penstock/internal/shortage"
 )
 
 // conn is one connection that is being forwarded.
@@ -37,8 +37,9 @@ type conn struct {
 	clientTold, serverTold bool // the other's end
 
 	parting  sync.Once
-	parted   bool // what is left is its mirrors'; guarded by the relay's lock
-	admitted bool // by the gate
+	parted   bool          // what is left is its mirrors'; guarded by the relay's lock
+	lasted   time.Duration // until then; likewise
+	admitted bool          // by the gate
 }
 
 // forward is a connection from its beginning to its end.
@@ -86,12 +87,12 @@ func (c *conn) probe(side net.Conn) {
 
 // run forwards, and says how it ended.
 func (c *conn) run(ctx context.Context) (Termination, error) {
-	if err := c.hello(ctx); err != nil {
-		return Termination{c.atFault(ctx, err, byClient), inHello}, err
-	}
 	if c.c.Timeout > 0 {
 		stop := time.AfterFunc(c.c.Timeout, func() { c.stop(errTooLong) })
 		defer stop.Stop()
+	}
+	if err := c.hello(ctx); err != nil {
+		return Termination{c.atFault(ctx, err, byClient), inHello}, err
 	}
 	if err := c.connect(ctx); err != nil {
 		return Termination{c.atFault(ctx, err, byServer), inConnect}, err
@@ -115,7 +116,7 @@ func (c *conn) part() {
 		}
 		c.r.gate.leave()
 		c.r.mu.Lock()
-		c.parted = true
+		c.parted, c.lasted = true, time.Since(c.began)
 		c.r.mu.Unlock()
 	})
 }
@@ -131,7 +132,7 @@ func (c *conn) atFault(ctx context.Context, err error, who byte) byte {
 		return byProxy
 	case errors.Is(err, errDenied) || errors.Is(err, errTooMany):
 		return byProxy
-	case scarce(err) || errors.Is(err, syscall.EADDRNOTAVAIL): // no port is left
+	case shortage.Is(err) || noPort(err):
 		return byResources
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
 		if who == byClient {

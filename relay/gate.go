@@ -20,6 +20,19 @@ type gate struct {
 	turn    chan struct{}        // closed when one goes, or the limits are others; made for who waits
 	have    float64              // of the accept rate: connections that may come in now
 	at      time.Time            // when that was so
+	warned  time.Time            // when it was last said that nothing could be accepted
+}
+
+// complains tells whether it is to be said once more that nothing can be accepted.
+func (g *gate) complains() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if !g.warned.IsZero() && now.Sub(g.warned) < complaintEvery {
+		return false
+	}
+	g.warned = now
+	return true
 }
 
 // accept waits until one more may come in, and accepts it. Descriptors that are used up are waited for: the clients
@@ -38,11 +51,12 @@ func (g *gate) accept(ctx context.Context, l net.Listener, r *Relay) (net.Conn, 
 				return nil, err
 			}
 			return c, nil
-		case !scarce(err):
+		case !shortage.Is(err):
 			return nil, err
 		}
 		r.counters.scarce.Add(1)
-		if pause == 5*time.Millisecond {
+		r.relieve()
+		if g.complains() {
 			r.log.Warn("cannot accept", "error", err)
 		}
 		select {
@@ -54,9 +68,6 @@ func (g *gate) accept(ctx context.Context, l net.Listener, r *Relay) (net.Conn, 
 		}
 	}
 }
-
-// scarce tells errors that pass when something is closed.
-func scarce(err error) bool { return shortage.Is(err) }
 
 // await waits until may tells of nothing that is to be waited for.
 func (g *gate) await(ctx context.Context, r *Relay, may func(*Config) (<-chan struct{}, time.Duration)) error {
@@ -99,7 +110,8 @@ func (g *gate) mayAccept(c *Config) (turn <-chan struct{}, wait time.Duration) {
 	}
 	g.at = now
 	if g.have < 1 {
-		return g.turnLocked(), max(time.Duration((1-g.have)/c.AcceptRate*float64(time.Second)), time.Microsecond)
+		seconds := min((1-g.have)/c.AcceptRate, 3600) // then it is looked at again
+		return g.turnLocked(), max(time.Duration(seconds*float64(time.Second)), time.Microsecond)
 	}
 	g.have--
 	return nil, 0

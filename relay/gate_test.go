@@ -201,7 +201,7 @@ func TestASourceOfIPv6IsItsSubnet(t *testing.T) {
 	}
 	first := from("TCP6", "2001:db8::1", "2001:db8::")
 	await(t, came, "the first of a subnet")
-	hear(t, from("TCP6", "2001:db8::ffff:ffff:ffff:ffff", "2001:db8::"))
+	turnedAway(t, r.addr, "PROXY TCP6 2001:db8::ffff:ffff:ffff:ffff 2001:db8:: 1 2\r\n")
 	if rec := r.ended(t); rec.End != "PR" {
 		t.Errorf("the second: %+v", rec)
 	}
@@ -209,7 +209,7 @@ func TestASourceOfIPv6IsItsSubnet(t *testing.T) {
 		from("TCP6", other, "2001:db8::")
 		await(t, came, other)
 	}
-	hear(t, from("TCP4", "10.0.0.2", "10.0.0.1"))
+	turnedAway(t, r.addr, "PROXY TCP4 10.0.0.2 10.0.0.1 1 2\r\n")
 	if rec := r.ended(t); rec.End != "PR" {
 		t.Errorf("an IPv4 address after the same as IPv6: %+v", rec)
 	}

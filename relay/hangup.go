@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// resetPatience is how long a side that is to be reset may take what has been sent to it.
-const resetPatience = 10 * time.Second
+// A side that is to be reset has time to take what has been sent to it: so long in all, and so long without taking any.
+const (
+	resetWithin = 30 * time.Second
+	resetQuiet  = time.Second
+)
 
 // hangUp closes a side. told says that it has been told the other side's end: then that is all. Else its peer would take
 // half a stream for a whole one, so it sees a reset, behind the bytes that were on their way to it, where the system tells
@@ -46,11 +49,18 @@ func reset(c *net.TCPConn) {
 // awaitAcknowledged waits until the peer has what was sent to it, or will not have it. Nothing tells of that: it is looked
 // at from time to time.
 func awaitAcknowledged(c *net.TCPConn) {
-	began := time.Now()
-	for pause := time.Millisecond; time.Since(began) < resetPatience; pause = min(2*pause, 100*time.Millisecond) {
-		time.Sleep(pause)
-		if left, known := unacknowledged(c); left == 0 || !known {
+	began, last := time.Now(), -1
+	moved := began
+	for pause := time.Millisecond; time.Since(began) < resetWithin; pause = min(2*pause, 100*time.Millisecond) {
+		left, known := unacknowledged(c)
+		switch {
+		case left == 0 || !known:
+			return
+		case left != last:
+			last, moved = left, time.Now()
+		case time.Since(moved) >= resetQuiet:
 			return
 		}
+		time.Sleep(pause)
 	}
 }

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,7 @@ import (
 const (
 	childTarget = "PENSTOCK_RELAY_TARGET" // where it forwards to
 	childMirror = "PENSTOCK_RELAY_MIRROR" // where it mirrors to; empty is nowhere
-	childFiles  = 20_000                  // descriptors that it may have
+	childFiles  = "PENSTOCK_RELAY_FILES"  // descriptors that it may have; 20,000 unless set
 	idleEnv     = "PENSTOCK_RELAY_IDLE"   // how many connections TestIdleConnectionsCostTwoDescriptors has; 200 unless set
 )
 
@@ -39,7 +40,11 @@ func init() {
 
 // childRelay says its address on standard output, forwards until standard input ends, and says then how it was.
 func childRelay() error {
-	limit := unix.Rlimit{Cur: childFiles, Max: childFiles}
+	files, err := strconv.ParseUint(cmp.Or(os.Getenv(childFiles), "20000"), 10, 64)
+	if err != nil {
+		return err
+	}
+	limit := unix.Rlimit{Cur: files, Max: files}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
@@ -244,4 +249,31 @@ func TestAUserWithoutPrivilegesHasPipesEnough(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	t.Logf("%d of %d bytes were spliced", s.Spliced, s.Forward+s.Backward)
+}
+
+// TestAMirrorThatNeverReadsUsesUpNoDescriptors that connections need: what those that are over have left for it is given up
+// first, and counted.
+func TestAMirrorThatNeverReadsUsesUpNoDescriptors(t *testing.T) {
+	const files, n = 40, 20
+	t.Setenv(childFiles, strconv.Itoa(files))
+	over := make(chan struct{})
+	c := startChild(t, 0, echo(t), server(t, func(s *net.TCPConn) {
+		_ = s.SetReadBuffer(1) // as little as there is
+		<-over
+	}))
+	end := sync.OnceFunc(func() { close(over) })
+	defer end()
+	data := noise(4 << 20) // more than sockets hold
+	for range n {
+		client := dial(t, c.addr)
+		go say(t, client, data)
+		if got := hear(t, client); !bytes.Equal(got, data) {
+			t.Fatalf("%d bytes came back, or others", len(got))
+		}
+		client.Close()
+	}
+	end()
+	if s := c.end(t); s.Ends["--"] != n || s.Lost == 0 || s.Mirrored+s.Lost != 2*n*int64(len(data)) {
+		t.Errorf("%+v", s)
+	}
 }

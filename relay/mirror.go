@@ -214,7 +214,7 @@ type mirrored struct {
 // endMirrors tells the mirrors the end, says what they lack, and closes them beside the relay: that may take a
 // while.
 func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, failed error) {
-	elapsed := time.Since(c.began)
+	elapsed := c.lasted
 	all := make(map[*Mirror]*mirrored)
 	for _, m := range c.mirrors {
 		e := all[m.mirror]

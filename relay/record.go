@@ -224,7 +224,10 @@ func (c *conn) info() Info {
 
 // recordLocked tells how the connection stands. The relay's lock is held.
 func (c *conn) recordLocked() Record {
-	r := Record{Info: c.info(), Ready: Seconds(c.ready), Elapsed: Seconds(time.Since(c.began))}
+	r := Record{Info: c.info(), Ready: Seconds(c.ready), Elapsed: Seconds(c.lasted)}
+	if !c.parted {
+		r.Elapsed = Seconds(time.Since(c.began))
+	}
 	if !c.moving {
 		return r
 	}

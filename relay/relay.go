@@ -215,6 +215,23 @@ func (r *Relay) endAll(cause error) {
 	}
 }
 
+// relieve ends what connections that are over still do for their mirrors: their descriptors are needed. It tells whether
+// there were any.
+func (r *Relay) relieve() bool {
+	r.mu.Lock()
+	var over []*conn
+	for _, c := range r.conns {
+		if c.parted {
+			over = append(over, c)
+		}
+	}
+	r.mu.Unlock()
+	for _, c := range over {
+		c.stop(errNeeded)
+	}
+	return len(over) > 0
+}
+
 // Kill ends a connection, and tells whether there was one of that number.
 func (r *Relay) Kill(id uint64) bool {
 	r.mu.Lock()

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/penstock-io/penstock/internal/shortage"
 )
 
 // targets are the servers that a Config names, and what is known of them.
@@ -117,11 +119,13 @@ func (ts *targets) leave(t *target) {
 	t.conns--
 }
 
-// connect finds a target that can be connected to: each is tried once.
+// connect finds a target that can be connected to: each is tried once, or again when descriptors are about to be given
+// back.
 func (c *conn) connect(ctx context.Context) error {
 	ts := c.c.targets
 	tried := map[*target]bool(nil)
 	var errs []error
+	began := time.Now()
 	for {
 		t := ts.pick(tried)
 		if t == nil {
@@ -136,8 +140,15 @@ func (c *conn) connect(ctx context.Context) error {
 			return nil
 		}
 		ts.leave(t)
+		if shortage.Is(err) && time.Since(began) < cmp.Or(ts.config.ConnectTimeout, DefaultConnectTimeout) && c.r.relieve() {
+			select {
+			case <-time.After(2 * grace):
+				continue
+			case <-ctx.Done():
+			}
+		}
 		errs = append(errs, fmt.Errorf("%s: %w", t, causeOf(err)))
-		if ctx.Err() != nil || scarce(err) {
+		if ctx.Err() != nil || shortage.Is(err) {
 			return errors.Join(errs...)
 		}
 		c.r.counters.retried.Add(1)
@@ -156,6 +167,9 @@ func causeOf(err error) error {
 	}
 	return err
 }
+
+// noPort tells that all ports for connections to that address are in use, or in TIME_WAIT.
+func noPort(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
 // dial connects to it, sends the header, and shakes hands if TLS is to be spoken: behind the header, as HAProxy and nginx
 // do and as Config.ProxyIn has it. The header is no byte of the client's, which are counted and mirrored.
@@ -206,7 +220,7 @@ func (t *target) reach(ctx context.Context) (net.Conn, error) {
 
 // tried notes how a connection or a check went.
 func (ts *targets) tried(ctx context.Context, t *target, err error) {
-	if err != nil && (ctx.Err() != nil || scarce(err)) {
+	if err != nil && (ctx.Err() != nil || shortage.Is(err) || noPort(err)) {
 		return // which says nothing of the target
 	}
 	ts.mu.Lock()

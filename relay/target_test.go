@@ -76,6 +76,7 @@ func TestEndingsBeforeThereIsATarget(t *testing.T) {
 		"the client is slow":    {relay.Config{TLS: proven, HelloTimeout: 10 * time.Millisecond}, nil, "cR"},
 		"too long to connect":   {relay.Config{Targets: shaking, Timeout: 10 * time.Millisecond}, nil, "PC"},
 		"killed in connecting":  {relay.Config{Targets: shaking}, func(r *running, id uint64) { r.Kill(id) }, "KC"},
+		"too long in hello":     {relay.Config{ProxyIn: true, Timeout: 10 * time.Millisecond}, nil, "PR"},
 		"killed in hello":       {relay.Config{TLS: proven}, func(r *running, id uint64) { r.Kill(id) }, "KR"},
 		"killed in the header":  {relay.Config{ProxyIn: true}, func(r *running, id uint64) { r.Kill(id) }, "KR"},
 		"drained in connecting": {relay.Config{Targets: shaking}, func(r *running, _ uint64) { r.Close() }, "DC"},
@@ -86,14 +87,21 @@ func TestEndingsBeforeThereIsATarget(t *testing.T) {
 				test.config.Targets = []relay.Target{{Address: refusing(t)}}
 			}
 			r := run(t, test.config)
-			client := dial(t, r.addr)
+			came := make(chan struct{})
+			go func() {
+				defer close(came)
+				if client, err := net.Dial("tcp", r.addr); err == nil { // it may be over already
+					_, _ = io.Copy(io.Discard, client)
+					client.Close()
+				}
+			}()
 			if test.act != nil {
 				for len(r.Connections()) == 0 { // races with hello's and connecting's: either phase is to end
 					time.Sleep(time.Millisecond)
 				}
 				test.act(r, r.Connections()[0].ID)
 			}
-			_, _ = io.Copy(io.Discard, client)
+			await(t, came, "the client's end")
 			if rec := r.ended(t); rec.End != test.end {
 				t.Errorf("%+v, want %s", rec, test.end)
 			}

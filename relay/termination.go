@@ -40,6 +40,7 @@ const (
 var (
 	errKilled  = errors.New("killed")
 	errDrained = errors.New("the relay is shutting down")
+	errNeeded  = errors.New("its descriptors are needed by connections that are not over")
 	errTooLong = errors.New("open for too long")
 )
 

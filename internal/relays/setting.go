@@ -156,7 +156,7 @@ var Settings = []Setting{
 			return err
 		},
 	},
-	prefixes("allow", "clients that are let in, and no others (repeatable)",
+	prefixes("allow", "clients that are let in, and no others but those of Unix sockets (repeatable)",
 		func(c *relay.Config) *[]netip.Prefix { return &c.Allow }),
 	prefixes("deny", "clients that are not let in (repeatable)",
 		func(c *relay.Config) *[]netip.Prefix { return &c.Deny }),
