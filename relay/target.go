@@ -223,6 +223,8 @@ func (ts *targets) tried(ctx context.Context, t *target, err error) {
 	if err != nil && (ctx.Err() != nil || shortage.Is(err) || noPort(err)) {
 		return // which says nothing of the target
 	}
+	tell := func() {}
+	defer func() { tell() }() // when nobody waits for the lock: a log may be slow
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.ctx.Err() != nil { // an older Config's: nobody of it would find out that the target is up again
@@ -233,14 +235,15 @@ func (ts *targets) tried(ctx context.Context, t *target, err error) {
 	}
 	if err == nil {
 		if t.down != nil {
-			ts.log.Info("target is up", "target", t.Address, "after", time.Since(t.since).Round(time.Millisecond))
+			after := time.Since(t.since).Round(time.Millisecond)
+			tell = func() { ts.log.Info("target is up", "target", t.Address, "after", after) }
 			t.down, t.backoff = nil, 0
 		}
 		return
 	}
 	t.failed++
 	if t.down == nil {
-		ts.log.Warn("target is down", "target", t.Address, "error", causeOf(err))
+		tell = func() { ts.log.Warn("target is down", "target", t.Address, "error", causeOf(err)) }
 		t.since = time.Now()
 	}
 	t.down = err

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"net/netip"
@@ -468,4 +469,41 @@ func TestUnixSocketsAreEitherSide(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// stuckLog is a log that nobody reads: it tells that something is to be logged, and takes nothing.
+type stuckLog struct {
+	slog.Handler
+	asked chan struct{}
+	stop  chan struct{}
+}
+
+func (s *stuckLog) Handle(context.Context, slog.Record) error {
+	s.asked <- struct{}{}
+	<-s.stop
+	return nil
+}
+
+// TestALogThatIsStuckKeepsNobodyElseFromATarget: it keeps who logs, and no lock meanwhile.
+func TestALogThatIsStuckKeepsNobodyElseFromATarget(t *testing.T) {
+	s := &stuckLog{slog.NewTextHandler(io.Discard, nil), make(chan struct{}, 100), make(chan struct{})}
+	r := run(t, relay.Config{
+		Targets: []relay.Target{{Address: refusing(t)}, {Address: echo(t)}}, Log: slog.New(s),
+		Check: relay.Check{Backoff: time.Hour},
+	})
+	t.Cleanup(func() { close(s.stop) })
+	first := dial(t, r.addr)
+	defer first.Close()
+	await(t, s.asked, "a log line of a target that is down")
+	second := dial(t, r.addr)
+	defer second.Close()
+	_ = second.SetDeadline(time.Now().Add(10 * time.Second))
+	b := make([]byte, 1)
+	if _, err := second.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(second, b); err != nil {
+		t.Fatalf("the second connection waits for the log of the first: %v", err)
+	}
+	_ = r.Stats() // nor does this
 }
