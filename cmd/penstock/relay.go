@@ -214,6 +214,13 @@ func (f *relayFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "all is well: %d relay%s\n", len(c.Relays), plural(len(c.Relays)))
 		return nil
 	}
+	// If whoever reads the access log or the log goes away, that is no reason to end connections, and the runtime would
+	// end the process. Not ignored but taken: what is ignored, the commands of exec: would inherit.
+	unread := make(chan os.Signal, 1)
+	signal.Notify(unread, syscall.SIGPIPE)
+	defer signal.Stop(unread)
+	log, finish := relays.Aside(log.Handler())
+	defer finish()
 	again, stop := hangups()
 	defer stop()
 	return relays.NewSet(log, stdout).Run(ctx, relays.Source{Load: f.load, File: f.file, Again: again})
