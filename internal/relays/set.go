@@ -21,7 +21,8 @@ type Set struct {
 	access *accessLog
 	web    *web
 
-	changing sync.Mutex // held while a Config is applied, which waits for listeners to be opened
+	changing sync.Mutex     // held while a Config is applied, which waits for listeners to be opened
+	serving  sync.WaitGroup // what accepts: when it is over, its address is free, and a socket's file is gone
 
 	mu       sync.Mutex // guards what follows
 	running  map[string]*running
@@ -180,7 +181,7 @@ func (s *Set) setLocked(key string, r Relay, l net.Listener) (err error) {
 	one.addr, one.failed = l.Addr(), nil
 	ctx, stop := context.WithCancel(context.Background())
 	one.stop = stop
-	go s.serve(ctx, one, l)
+	s.serving.Go(func() { s.serve(ctx, one, l) })
 	var targets []string
 	for _, t := range r.Config.Targets {
 		targets = append(targets, t.String())
@@ -282,6 +283,7 @@ func (s *Set) Shutdown() (cut int) {
 		s.log.Warn("connections are ended at the end of the drain", "connections", cut)
 		<-over
 	}
+	s.serving.Wait()
 	s.web.close()
 	s.access.close()
 	return cut

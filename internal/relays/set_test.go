@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -304,6 +306,25 @@ func TestConnectionsAreListedAsTheyAreAskedFor(t *testing.T) {
 		}
 		if got.Total != want.total || !slices.Equal(which, want.which) {
 			t.Errorf("?%s: %v of %d, want %v of %d", query, which, got.Total, want.which, want.total)
+		}
+	}
+}
+
+// TestAfterAShutdownTheSocketIsGone, so that who is to listen there next finds nothing, and the process may end.
+func TestAfterAShutdownTheSocketIsGone(t *testing.T) {
+	for range 20 {
+		s := NewSet(quiet(), new(bytes.Buffer))
+		path := filepath.Join(t.TempDir(), "s")
+		one, err := FromFlags("unix-listen:"+path, []string{"127.0.0.1:1"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Apply(t.Context(), Config{Relays: []Relay{one}}); err != nil {
+			t.Fatal(err)
+		}
+		s.Shutdown()
+		if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			t.Fatalf("the socket is still there: %v", err)
 		}
 	}
 }
