@@ -2,13 +2,17 @@ package relays
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/penstock-io/penstock/relay"
 )
@@ -63,7 +67,14 @@ func (a *accessLog) open(c Access) (Output, error) {
 	case "-":
 		return a.standard, nil
 	}
-	return os.OpenFile(c.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE|nonBlock, 0o640)
+	switch {
+	case errors.Is(err, syscall.ENXIO):
+		return nil, fmt.Errorf("%s: is a FIFO that nobody reads", c.File)
+	case err != nil:
+		return nil, err
+	}
+	return f, nil
 }
 
 // use has lines go there from now on. It takes ownership of what open has returned.
@@ -102,8 +113,7 @@ func (a *accessLog) add(r relay.Record) {
 		}
 	} else {
 		text = append(now.AppendFormat(text, "2006-01-02T15:04:05.000Z07:00"), ' ')
-		text = append(text, r.Relay...)
-		text = append(append(text, ' '), oneLine.Replace(r.String())...)
+		text = append(text, oneLine(r.Relay+" "+r.String())...)
 	}
 	select {
 	case a.lines <- line{to: a.output, text: append(text, '\n')}:
@@ -112,8 +122,16 @@ func (a *accessLog) add(r relay.Record) {
 	}
 }
 
-// oneLine is for errors that are several, and for peers that would like to write lines of their own.
-var oneLine = strings.NewReplacer("\n", "; ", "\r", " ", "\x1b", " ")
+// oneLine is for errors that are several, and for peers that would like to write lines of their own, or to have a
+// terminal do something.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ReplaceAll(text, "\n", "; "))
+}
 
 // accessRecord is a line in JSON.
 type accessRecord struct {

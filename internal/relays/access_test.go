@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"github.com/penstock-io/penstock/relay"
 )
@@ -45,6 +46,24 @@ func TestALineIsOneLine(t *testing.T) {
 	}
 	if got.ID != 8 || got.Forward != 3 || got.Error != "one\nmore" || got.Time.IsZero() {
 		t.Errorf("the JSON is %+v", got)
+	}
+}
+
+func TestNobodyWritesToATerminalByTheAccessLog(t *testing.T) {
+	var out bytes.Buffer
+	a := newAccessLog(quiet(), &out)
+	a.use(&out, Access{File: "-"})
+	r := record(7)
+	r.Relay, r.Error = "/run/a\nb", "\x1b[2J\r\a\x9b\u0085\u202e\u2028\xff and on"
+	a.add(r)
+	a.close()
+	got := out.String()
+	odd := func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' }
+	if strings.Count(got, "\n") != 1 || strings.ContainsFunc(got, odd) {
+		t.Errorf("the line is %q", got)
+	}
+	if !strings.Contains(got, " /run/a; b 7 ") || !strings.HasSuffix(got, " and on\n") {
+		t.Errorf("the line is %q", got)
 	}
 }
 

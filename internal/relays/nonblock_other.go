@@ -1,0 +1,5 @@
+//go:build !unix
+
+package relays
+
+const nonBlock = 0
