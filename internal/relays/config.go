@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/penstock-io/penstock/address"
 	"github.com/penstock-io/penstock/relay"
@@ -147,9 +148,17 @@ func anyPort(place string) bool {
 	return err == nil && port == "0"
 }
 
+// parseAddress refuses what metrics and JSON, which tell of everything by its address, could not tell.
+func parseAddress(text string) (address.Address, error) {
+	if !utf8.ValidString(text) {
+		return address.Address{}, errors.New("want UTF-8")
+	}
+	return address.Parse(text)
+}
+
 // parseListen reads where a relay listens, and what TLS it is to speak there, nil for none.
 func parseListen(text string) (address.Address, *tls.Config, error) {
-	a, err := address.Parse(text)
+	a, err := parseAddress(text)
 	if err != nil {
 		return a, nil, err
 	}
@@ -179,7 +188,7 @@ func parseListen(text string) (address.Address, *tls.Config, error) {
 
 // parseTarget reads whom connections are forwarded to.
 func parseTarget(text string) (relay.Target, error) {
-	a, err := address.Parse(text)
+	a, err := parseAddress(text)
 	if err != nil {
 		return relay.Target{}, err
 	}
@@ -225,7 +234,7 @@ func noMoreThan(a address.Address, kept address.Options, names string) error {
 // checkName refuses names that would be awkward in logs, metrics and the names of files.
 func checkName(name string) error {
 	bad := func(r rune) bool { return r == '/' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
-	if name == "" || len(name) > 100 || strings.ContainsFunc(name, bad) {
+	if name == "" || len(name) > 100 || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) {
 		return errors.New("want a name without spaces and slashes")
 	}
 	return nil

@@ -163,3 +163,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatMetricsCannotTellIsRefused: their labels are UTF-8, and no two targets of a relay may be told by the same one.
+func TestWhatMetricsCannotTellIsRefused(t *testing.T) {
+	const here, there = "tcp-listen://127.0.0.1:0", "127.0.0.1:1"
+	for _, one := range []struct {
+		listen  string
+		targets []string
+		name    string
+		says    string
+	}{
+		{here, []string{there}, "a\xffb", "want a name"},
+		{"unix-listen:/run/\xff", []string{there}, "a", "want UTF-8"},
+		{here, []string{"unix:/run/\xff"}, "a", "want UTF-8"},
+		{here, []string{there, "unix:" + there}, "a", "is there already"},
+	} {
+		_, err := FromFlags(one.listen, one.targets, map[string][]string{"name": {one.name}})
+		if err == nil || !strings.Contains(err.Error(), one.says) {
+			t.Errorf("%q: %v", one, err)
+		}
+	}
+}

@@ -55,7 +55,7 @@ var arguments = []Setting{
 			return err
 		}
 		for _, other := range b.Config.Targets {
-			if other.Network == t.Network && other.Address == t.Address {
+			if other.Address == t.Address { // by which it is told of, whatever its network is
 				return errors.New("is there already")
 			}
 		}
