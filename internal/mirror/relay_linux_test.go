@@ -349,6 +349,9 @@ func TestAMirrorThatFailsHarmsNobody(t *testing.T) {
 					t.Errorf("%+v", st)
 				}
 				said := r.log.String()
+				if strings.Contains(said, "address ") {
+					t.Errorf("the log says the address besides the mirror: %q", said)
+				}
 				known := false
 				for why := range strings.SplitSeq(one.why, "|") {
 					known = known || strings.Contains(said, why)
