@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/penstock-io/penstock/relay"
 	"github.com/penstock-io/penstock/relay/capture"
@@ -89,11 +90,18 @@ type captures struct {
 
 // captured is one file.
 type captured struct {
-	open func() (*capture.Writer, error) // once
+	open func() (capturedFile, error) // once
 
-	mu    sync.Mutex // guards what follows
-	sides int        // that have been opened, and not closed
-	ended bool
+	mu     sync.Mutex    // guards what follows
+	sides  int           // that have been opened, and not closed
+	writer capturedFile  // what open has returned; zero before
+	ending *relay.Ending // nil before
+}
+
+// capturedFile is a file, and what writes it.
+type capturedFile struct {
+	*capture.Writer
+	file *os.File
 }
 
 func toCapture(m *relay.Mirror, text, others string) error {
@@ -109,54 +117,95 @@ func toCapture(m *relay.Mirror, text, others string) error {
 	return nil
 }
 
-// side opens one direction of a connection's file, which the first of them makes.
-func (cs *captures) side(_ context.Context, c relay.Info, d relay.Direction) (io.WriteCloser, error) {
-	cs.mu.Lock()
-	one := cs.all[c]
-	if one == nil {
-		one = &captured{open: sync.OnceValues(func() (*capture.Writer, error) { return cs.create(c) })}
-		cs.all[c] = one
+// side opens one direction of a connection's file, which the first of them makes. That may take longer than the
+// connection lasts: then all that is left to be written is the end.
+func (cs *captures) side(ctx context.Context, c relay.Info, d relay.Direction) (io.WriteCloser, error) {
+	one, err := cs.of(ctx, c)
+	if err != nil {
+		return nil, err
 	}
-	cs.mu.Unlock()
 	w, err := one.open()
 	if err != nil {
 		return nil, err
 	}
 	one.mu.Lock()
+	defer one.mu.Unlock()
+	first := one.writer == capturedFile{}
+	one.writer = w
+	switch {
+	case one.ending == nil:
+	case first:
+		return nil, errors.Join(os.ErrClosed, w.End(*one.ending), w.Close())
+	default:
+		return nil, os.ErrClosed
+	}
 	one.sides++
-	one.mu.Unlock()
-	return &bared{w.Side(d), func() error {
-		one.mu.Lock()
-		defer one.mu.Unlock()
-		if one.sides--; one.sides > 0 || !one.ended {
-			return nil
-		}
-		return w.Close()
-	}}, nil
+	return &bared{w.Side(d), func() error { return cs.close(c, one) }}, nil
 }
 
-func (cs *captures) create(c relay.Info) (*capture.Writer, error) {
+// of is what there is of a connection's file. A connection that is over has none.
+func (cs *captures) of(ctx context.Context, c relay.Info) (*captured, error) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	one := cs.all[c]
+	if one == nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		one = &captured{open: sync.OnceValues(func() (capturedFile, error) { return cs.create(c) })}
+		cs.all[c] = one
+	}
+	return one, nil
+}
+
+// close closes one side, and with the last of them the file.
+func (cs *captures) close(c relay.Info, one *captured) error {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	switch one.sides--; {
+	case one.sides > 0:
+		return nil
+	case one.ending != nil:
+		return one.writer.Close()
+	}
+	// It is given up on before its end, since a Write does not return. Close of the Writer would wait for that, which
+	// Close of the file ends.
+	cs.forget(c)
+	return one.writer.file.Close()
+}
+
+func (cs *captures) forget(c relay.Info) *captured {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	one := cs.all[c]
+	delete(cs.all, c)
+	return one
+}
+
+// headerPatience is how long a FIFO that is full may take to have room for a header.
+const headerPatience = 5 * time.Second
+
+func (cs *captures) create(c relay.Info) (capturedFile, error) {
 	f, err := create(cs.name.of(c, relay.BothWays))
 	if err != nil {
-		return nil, err
+		return capturedFile{}, err
 	}
-	return capture.NewWriter(f, c)
+	_ = f.SetWriteDeadline(time.Now().Add(headerPatience)) // files that are no FIFOs know no deadline
+	w, err := capture.NewWriter(f, c)
+	_ = f.SetWriteDeadline(time.Time{})
+	return capturedFile{w, f}, err
 }
 
 // end writes how a connection has ended. A file that cannot take it is one that is cut short: that is told to whoever
 // reads it, and what it lacks is told by the relay.
 func (cs *captures) end(c relay.Info, e relay.Ending) {
-	cs.mu.Lock()
-	one := cs.all[c]
-	delete(cs.all, c)
-	cs.mu.Unlock()
+	one := cs.forget(c)
 	if one == nil {
 		return
 	}
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	one.ended = true
-	if w, err := one.open(); err == nil {
-		_ = w.End(e)
+	if one.ending = &e; one.writer != (capturedFile{}) {
+		_ = one.writer.End(e)
 	}
 }

@@ -414,3 +414,54 @@ func TestAFullDiskLeavesACaptureThatCanBeRead(t *testing.T) {
 		}
 	})
 }
+
+// TestACaptureThatIsStuckIsGivenUp: a FIFO that somebody has open, and does not read, keeps neither the connection nor
+// the file.
+func TestACaptureThatIsStuckIsGivenUp(t *testing.T) {
+	ways(t, func(t *testing.T, noSplice bool) {
+		path := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		r := run(t, noSplice, 50*time.Millisecond, "capture:"+path)
+		r.converse(t, noise(1<<20))
+		select {
+		case rec := <-r.records:
+			if rec.End != "--" || rec.Lost == 0 {
+				t.Errorf("%+v", rec)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the capture keeps the connection")
+		}
+		r.Close()
+		open := 0
+		for _, fd := range descriptors(t) {
+			if fd == path {
+				open++
+			}
+		}
+		if open != 1 {
+			t.Errorf("the FIFO is open %d times, want only by who does not read it", open)
+		}
+	})
+}
+
+// descriptors are what this process has open.
+func descriptors(t *testing.T) (all []string) {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if to, err := os.Readlink("/proc/self/fd/" + n.Name()); err == nil {
+			all = append(all, to)
+		}
+	}
+	return all
+}
