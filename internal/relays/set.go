@@ -43,8 +43,9 @@ type running struct {
 	spec   Relay
 	addr   net.Addr // where it listens
 	stop   context.CancelFunc
-	gone   time.Time // since when the Config has it no more; zero while it has
-	failed error     // why it accepts no more, although it should; nil is well
+	over   chan struct{} // closed when it accepts no more, and its address is free
+	gone   time.Time     // since when the Config has it no more; zero while it has
+	failed error         // why it accepts no more, although it should; nil is well
 }
 
 // NewSet returns a Set without relays. The output is what the access log calls "-".
@@ -134,6 +135,7 @@ func (s *Set) open(ctx context.Context, c Config) (o opened, err error) {
 	for i := range c.Relays {
 		r := &c.Relays[i]
 		if key := r.key(i); !s.listens(key) {
+			s.awaitRelease(key)
 			l, err := r.listen(ctx)
 			if err != nil {
 				errs = append(errs, err)
@@ -161,6 +163,16 @@ func (s *Set) listens(key string) bool {
 	return one != nil && one.gone.IsZero() && one.failed == nil
 }
 
+// awaitRelease waits until who has listened there, and is not to any more, has let go of the address.
+func (s *Set) awaitRelease(key string) {
+	s.mu.Lock()
+	one := s.running[key]
+	s.mu.Unlock()
+	if one != nil {
+		<-one.over
+	}
+}
+
 // setLocked makes a relay, or changes the one that there is. The listener is for one that has none.
 func (s *Set) setLocked(key string, r Relay, l net.Listener) (err error) {
 	one := s.running[key]
@@ -180,8 +192,12 @@ func (s *Set) setLocked(key string, r Relay, l net.Listener) (err error) {
 	}
 	one.addr, one.failed = l.Addr(), nil
 	ctx, stop := context.WithCancel(context.Background())
-	one.stop = stop
-	s.serving.Go(func() { s.serve(ctx, one, l) })
+	over := make(chan struct{})
+	one.stop, one.over = stop, over
+	s.serving.Go(func() {
+		defer close(over)
+		s.serve(ctx, one, l)
+	})
 	var targets []string
 	for _, t := range r.Config.Targets {
 		targets = append(targets, t.String())

@@ -328,3 +328,19 @@ func TestAfterAShutdownTheSocketIsGone(t *testing.T) {
 		}
 	}
 }
+
+// TestARelayThatIsGoneCanComeBackAtOnce, although its address is let go of beside what takes it from the Config.
+func TestARelayThatIsGoneCanComeBackAtOnce(t *testing.T) {
+	_, apply := newSet(t)
+	target := echo(t)
+	stays, comes := free(t), free(t)
+	without, with := config(t, target, "stays", stays), config(t, target, "stays", stays, "comes", comes)
+	for range 200 {
+		apply(with)
+		apply(without)
+	}
+	apply(with)
+	if !talk(t, comes)() {
+		t.Error("it does not serve")
+	}
+}
