@@ -21,6 +21,10 @@ const (
 	finishTimeout  = 10 * time.Second
 )
 
+// mostFinishing is how many connections of a mirror are kept at a time until the peer has taken the rest: a peer that
+// reads nothing, or keeps what it has read to the end, is not to have the descriptors that the relay's own need.
+const mostFinishing = 64
+
 // toAddress makes a mirror of what package address opens: one of each direction of each connection.
 func toAddress(m *relay.Mirror, text, others string) error {
 	scheme, rest, _ := strings.Cut(text, ":")
@@ -41,6 +45,7 @@ func toAddress(m *relay.Mirror, text, others string) error {
 	if a.Scheme != address.Exec {
 		a.Options.Timeout = cmp.Or(a.Options.Timeout, connectTimeout)
 	}
+	finishing := make(chan struct{}, mostFinishing)
 	m.Open = func(ctx context.Context, c relay.Info, d relay.Direction) (io.WriteCloser, error) {
 		a := a
 		if a.Scheme == address.Exec {
@@ -51,7 +56,7 @@ func toAddress(m *relay.Mirror, text, others string) error {
 			return nil, nameless(err)
 		}
 		w := end.Writer.(io.WriteCloser) // a file or a connection
-		return &bared{w, receive(end)}, nil
+		return &bared{w, receive(end, finishing)}, nil
 	}
 	return nil
 }
@@ -93,8 +98,9 @@ func addressText(c relay.Info) string {
 }
 
 // receive reads and drops what a peer answers: else it would not take any more one day. What it returns ends that, and
-// the end.
-func receive(end *address.End) (finish func() error) {
+// the end, which it waits for if there is room among those that are finishing. Where there is none a connection is
+// closed: the kernel goes on to deliver what it has.
+func receive(end *address.End, finishing chan struct{}) (finish func() error) {
 	over := make(chan struct{})
 	conn, is := end.Writer.(net.Conn)
 	if is {
@@ -108,6 +114,12 @@ func receive(end *address.End) (finish func() error) {
 			_ = conn.SetReadDeadline(time.Unix(1, 0)) // Finish reads on
 			<-over
 			_ = conn.SetReadDeadline(time.Time{})
+			select {
+			case finishing <- struct{}{}:
+				defer func() { <-finishing }()
+			default:
+				return conn.Close()
+			}
 		}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), finishTimeout, errUnfinished)
 		defer cancel()
