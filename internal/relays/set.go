@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -267,6 +268,18 @@ func (s *Set) isDraining() bool {
 	return s.draining
 }
 
+// drained is how many connections were ended by a shutdown, as they say themselves.
+func (s *Set) drained() (n int) {
+	for _, one := range s.all() {
+		for how, many := range one.relay.Stats().Ends {
+			if strings.HasPrefix(how, "D") {
+				n += int(many)
+			}
+		}
+	}
+	return n
+}
+
 // Shutdown accepts no more, and waits until the connections are over, for the Config's Drain at most: those that are
 // left it ends. Then it ends the rest: what HTTP tells, and the access log. It returns how many connections it has cut.
 func (s *Set) Shutdown() (cut int) {
@@ -295,9 +308,10 @@ func (s *Set) Shutdown() (cut int) {
 	select {
 	case <-over:
 	case <-ctx.Done():
-		cut = s.count()
-		s.log.Warn("connections are ended at the end of the drain", "connections", cut)
 		<-over
+		if cut = s.drained(); cut > 0 {
+			s.log.Warn("connections are ended at the end of the drain", "connections", cut)
+		}
 	}
 	s.serving.Wait()
 	s.web.close()
