@@ -200,9 +200,15 @@ func TestAMirrorThatIsStuckIsLeftBehind(t *testing.T) {
 }
 
 // stuck is a writer whose Write waits for Close.
-type stuck struct{ closed chan struct{} }
+type stuck struct {
+	closed chan struct{}
+	in     chan struct{} // told of a Write; nil is nobody
+}
 
 func (s *stuck) Write([]byte) (int, error) {
+	if s.in != nil {
+		s.in <- struct{}{}
+	}
 	<-s.closed
 	return 0, os.ErrClosed
 }
@@ -214,7 +220,7 @@ func (s *stuck) Close() error {
 
 // TestARelayEndsThoughAMirrorNeverReturns not even when it is closed.
 func TestARelayEndsThoughAMirrorNeverReturns(t *testing.T) {
-	s := &stuck{closed: make(chan struct{})}
+	s := &stuck{closed: make(chan struct{}), in: make(chan struct{}, 1)}
 	defer close(s.closed)
 	r := run(t, relay.Config{Targets: []relay.Target{{Address: echo(t)}}, Mirrors: []relay.Mirror{{
 		Direction: relay.Forward,
@@ -228,6 +234,7 @@ func TestARelayEndsThoughAMirrorNeverReturns(t *testing.T) {
 	client := dial(t, r.addr)
 	say(t, client, []byte("a word"))
 	hear(t, client)
+	await(t, s.in, "the mirror's Write")
 	r.Close()
 	if all := r.Connections(); len(all) != 1 || all[0].Forward != 6 {
 		t.Errorf("%+v", all)

@@ -102,7 +102,7 @@ SIGTERM and Ctrl-C accept no more, wait for connections for as long as --drain, 
 	flags.StringVar(&f.http, "http", "", "tell of relays by HTTP at `HOST:PORT`: a page, /metrics, /api/v1/relays,\n"+
 		"/api/v1/connections, /healthz. Whoever gets there can end connections")
 	flags.StringVar(&f.drain, "drain", relays.DefaultDrain.String(),
-		"how long a shutdown waits for connections to end by themselves")
+		"how long a shutdown waits for connections to end by themselves: `DURATION`")
 	flags.StringVar(&f.logFormat, "log-format", "text", "`text` or json")
 	flags.StringVar(&f.logLevel, "log-level", "info", "`LEVEL`: debug, info, warn or error")
 	complete(cmd, "access-format", "text", "json")
@@ -206,7 +206,8 @@ func (f *relayFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	c, err := f.load()
+	from := relays.Source{Load: f.load, File: f.file}
+	c, err := from.Begin()
 	if err != nil {
 		return sayEach(stderr, err)
 	}
@@ -223,7 +224,8 @@ func (f *relayFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	defer finish()
 	again, stop := hangups()
 	defer stop()
-	return relays.NewSet(log, stdout).Run(ctx, relays.Source{Load: f.load, File: f.file, Again: again})
+	from.Again = again
+	return relays.NewSet(log, stdout).Run(ctx, from)
 }
 
 // hangups returns the SIGHUPs that come until stop is called.

@@ -19,12 +19,12 @@ func (f *serveFlags) relaysBeside(stdout, stderr io.Writer) (*relaysBeside, erro
 		return nil, nil
 	}
 	load := func() (relays.Config, error) { return relays.ReadFile(f.relays) }
-	if _, err := load(); err != nil {
-		return nil, sayEach(stderr, err)
-	}
 	b := &relaysBeside{
 		set:    relays.NewSet(f.config.Log, stdout),
 		source: relays.Source{Load: load, File: f.relays},
+	}
+	if _, err := b.source.Begin(); err != nil {
+		return nil, sayEach(stderr, err)
 	}
 	f.config.Beside = b.set.View()
 	return b, nil

@@ -18,6 +18,18 @@ type Source struct {
 	File  string           // to be loaded anew when it changes; empty is none
 	Again <-chan os.Signal // asks to load anew, and to begin a new access log
 	seen  os.FileInfo      // of the file, when it was loaded last; nil is that it was not there
+	first *Config          // what Begin has loaded; nil before
+}
+
+// Begin loads the first Config, for who has to know it before Run, which takes it from there then: a pipe has it only
+// once.
+func (f *Source) Begin() (Config, error) {
+	f.seen = f.look()
+	c, err := f.Load()
+	if err == nil {
+		f.first = &c
+	}
+	return c, err
 }
 
 // Run runs the relays that the source says until ctx is done, and then shuts them down. Its error is that of Begin.
@@ -32,12 +44,12 @@ func (s *Set) Run(ctx context.Context, from Source) error {
 // Begin begins to relay what the source says, which is what Follow is for then. Its error is that it cannot be read, or
 // something not be opened.
 func (s *Set) Begin(ctx context.Context, from *Source) error {
-	from.seen = from.look()
-	c, err := from.Load()
-	if err != nil {
-		return err
+	if from.first == nil {
+		if _, err := from.Begin(); err != nil {
+			return err
+		}
 	}
-	return s.Apply(ctx, c)
+	return s.Apply(ctx, *from.first)
 }
 
 // Follow has the relays as the source says until ctx is done, and then shuts them down. What cannot be read or opened
@@ -65,13 +77,13 @@ func (s *Set) Follow(ctx context.Context, from *Source) {
 }
 
 // look returns what tells whether the file has changed. An editor may put another in its place, and there may be none
-// for a moment.
+// for a moment. A pipe is no file that could: what comes when it is opened again is not known, nor when.
 func (f *Source) look() os.FileInfo {
 	if f.File == "" {
 		return nil
 	}
 	fi, err := os.Stat(f.File)
-	if err != nil {
+	if err != nil || !fi.Mode().IsRegular() {
 		return nil // who asks by signal is told
 	}
 	return fi
