@@ -80,6 +80,15 @@ func (s *Set) apply(ctx context.Context, c Config) error {
 	}
 	s.web.serve(opened.http, c.HTTP)
 	s.access.use(opened.access, c.Access)
+	gone, err := s.take(c, opened)
+	for _, one := range gone {
+		<-one.over // whoever is told that this is done may listen there
+	}
+	return err
+}
+
+// take makes the relays those of the Config, and returns those that are to be no more.
+func (s *Set) take(c Config, opened opened) (gone []*running, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drain = c.Drain
@@ -97,10 +106,11 @@ func (s *Set) apply(ctx context.Context, c Config) error {
 		if !wanted[key] && one.gone.IsZero() {
 			one.stop()
 			one.gone = time.Now()
+			gone = append(gone, one)
 			s.log.Info("accepts no more", "relay", one.spec.Config.Name, "address", one.addr.String())
 		}
 	}
-	return errors.Join(errs...)
+	return gone, errors.Join(errs...)
 }
 
 // key is what a relay is known by; n is for those at which the system chooses a port.
@@ -136,7 +146,6 @@ func (s *Set) open(ctx context.Context, c Config) (o opened, err error) {
 	for i := range c.Relays {
 		r := &c.Relays[i]
 		if key := r.key(i); !s.listens(key) {
-			s.awaitRelease(key)
 			l, err := r.listen(ctx)
 			if err != nil {
 				errs = append(errs, err)
@@ -162,16 +171,6 @@ func (s *Set) listens(key string) bool {
 	defer s.mu.Unlock()
 	one := s.running[key]
 	return one != nil && one.gone.IsZero() && one.failed == nil
-}
-
-// awaitRelease waits until who has listened there, and is not to any more, has let go of the address.
-func (s *Set) awaitRelease(key string) {
-	s.mu.Lock()
-	one := s.running[key]
-	s.mu.Unlock()
-	if one != nil {
-		<-one.over
-	}
 }
 
 // setLocked makes a relay, or changes the one that there is. The listener is for one that has none.
