@@ -440,7 +440,7 @@ func TestACaptureThatIsStuckIsGivenUp(t *testing.T) {
 		}
 		r.Close()
 		open := 0
-		for _, fd := range descriptors(t) {
+		for _, fd := range held(t) {
 			if fd == path {
 				open++
 			}
@@ -452,7 +452,7 @@ func TestACaptureThatIsStuckIsGivenUp(t *testing.T) {
 }
 
 // descriptors are what this process has open.
-func descriptors(t *testing.T) (all []string) {
+func held(t *testing.T) (all []string) {
 	t.Helper()
 	names, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
