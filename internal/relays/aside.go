@@ -36,6 +36,7 @@ func (a aside) Handle(ctx context.Context, r slog.Record) error {
 func (a aside) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return aside{a.Handler.WithAttrs(attrs), a.queue}
 }
+
 func (a aside) WithGroup(name string) slog.Handler { return aside{a.Handler.WithGroup(name), a.queue} }
 
 // asideRecord is one that waits, and for whom.
