@@ -204,7 +204,11 @@ func (c *carriage) splits() bool {
 // that there is room for.
 func (c *carriage) splice(fd int) {
 	n := min(c.n, c.pipe.Cap()) // slots may hold more, and all of it would be in flight
-	c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, n)
+	if c.in.isSocket() {
+		c.moved, c.err = kernel.SpliceSocket(c.pipe.w.fd, fd, n, fd)
+	} else {
+		c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, n)
+	}
 	c.t.called()
 	c.held = c.moved
 	if c.moved > 0 {
@@ -404,7 +408,12 @@ func (c *carriage) doGive(fd int) bool {
 			}
 			c.t.going()
 		}
-		m, err := kernel.Splice(fd, c.from.r.fd, n)
+		m, err := 0, error(nil)
+		if e.isSocket() {
+			m, err = kernel.SpliceSocket(fd, c.from.r.fd, n, fd)
+		} else {
+			m, err = kernel.Splice(fd, c.from.r.fd, n)
+		}
 		c.t.called()
 		c.moved += m
 		c.gave(c.to, m, c.splicePath())

@@ -52,6 +52,28 @@ func Splice(dst, src, n int) (int, error) {
 	}
 }
 
+// SpliceSocket is Splice between a pipe and a socket, one of which is given once more. Go's scheduler is not told of what
+// cannot wait and is over in a fraction of a millisecond, as with [RecvNow]: it would take the processor away, and have to
+// give it back.
+func SpliceSocket(dst, src, n, socket int) (int, error) {
+	const atOnce = 1 << 20
+	flags, _, err := unix.RawSyscall(unix.SYS_FCNTL, uintptr(socket), unix.F_GETFL, 0)
+	if err != 0 || flags&unix.O_NONBLOCK == 0 || n > atOnce {
+		return Splice(dst, src, n)
+	}
+	for {
+		const how = unix.SPLICE_F_NONBLOCK | unix.SPLICE_F_MOVE
+		m, _, err := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(src), 0, uintptr(dst), 0, uintptr(n), how)
+		switch err {
+		case 0:
+			return int(m), nil
+		case unix.EINTR:
+		default:
+			return 0, err
+		}
+	}
+}
+
 // Tee duplicates up to n bytes from the head of the pipe src to the pipe dst, consuming nothing. It always begins at
 // the head and copies what fits; 0 is not an end of file (a race with another reader gives it too).
 func Tee(dst, src, n int) (int, error) {
