@@ -32,8 +32,8 @@ func childArgs(name string) []string {
 	return []string{os.Args[0], "-test.run", "^" + name + "$", "-test.timeout", "60s", "-test.v"}
 }
 
-func childEnv(name string) []string {
-	return append(os.Environ(), childOf+"="+name, "GORACE=atexit_sleep_ms=0")
+func childEnv(t *testing.T, name string) []string {
+	return append(os.Environ(), childOf+"="+name, "GORACE=atexit_sleep_ms=0", "TMPDIR="+t.TempDir()) // a child may end without removing its own
 }
 
 // injection makes one system call of a child fail, again and again.
@@ -79,7 +79,7 @@ func TestWhatTheKernelFailsIsResumedWithoutLoss(t *testing.T) {
 				args = append(args, "-P", filepath.Join(dir, "in"), "-P", filepath.Join(dir, "out"))
 			}
 			cmd := exec.Command(strace, append(args, childArgs("TestInjectedChild")...)...)
-			cmd.Env = append(childEnv("TestInjectedChild"), "PENSTOCK_DIR="+dir, "PENSTOCK_PAIRS="+in.pairs,
+			cmd.Env = append(childEnv(t, "TestInjectedChild"), "PENSTOCK_DIR="+dir, "PENSTOCK_PAIRS="+in.pairs,
 				fmt.Sprintf("PENSTOCK_BORNE=%v", in.borne), "PENSTOCK_PLAIN="+fmt.Sprint(in.path), "PENSTOCK_SIDE="+in.side)
 			out, err := cmd.CombinedOutput()
 			if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInjectedChild")) {

@@ -142,7 +142,7 @@ func TestAFileThatIsAppendedToFromNowOnLosesNothing(t *testing.T) {
 func TestAFileThatMayNotGrowLosesNothing(t *testing.T) {
 	args := childArgs("TestLimitedChild")
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(childEnv("TestLimitedChild"), "PENSTOCK_DIR="+t.TempDir())
+	cmd.Env = append(childEnv(t, "TestLimitedChild"), "PENSTOCK_DIR="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestLimitedChild")) {
 		t.Errorf("%v\n%s", err, out)
 	}

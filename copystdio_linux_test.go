@@ -29,7 +29,7 @@ func TestTrapABrokenStdoutIsAnErrorAndNotDeath(t *testing.T) {
 			r.Close()
 			args := childArgs("TestBrokenStdoutChild")
 			cmd := exec.Command(args[0], args[1:3]...) // it must not write itself
-			cmd.Env = append(childEnv("TestBrokenStdoutChild"), fmt.Sprint("PENSTOCK_ORIGIN=", i))
+			cmd.Env = append(childEnv(t, "TestBrokenStdoutChild"), fmt.Sprint("PENSTOCK_ORIGIN=", i))
 			var said bytes.Buffer
 			cmd.Stdout, cmd.Stderr = w, &said
 			if err := cmd.Start(); err != nil {
@@ -80,7 +80,7 @@ func TestTrapBlockingStdioDoesNotSpin(t *testing.T) {
 				stdoutR, stdoutW := blockingFIFO(t)
 				args := childArgs("TestStdioChild")
 				cmd := exec.Command(args[0], args[1:3]...)
-				cmd.Env = append(childEnv("TestStdioChild"), "PENSTOCK_HOW="+how)
+				cmd.Env = append(childEnv(t, "TestStdioChild"), "PENSTOCK_HOW="+how)
 				var said bytes.Buffer
 				cmd.Stdin, cmd.Stdout, cmd.Stderr = stdinR, stdoutW, &said
 				if err := cmd.Start(); err != nil {
@@ -161,7 +161,7 @@ func TestStdioChild(t *testing.T) {
 func TestWithoutADescriptorLeftTheBytesAreCopied(t *testing.T) {
 	args := childArgs("TestDescriptorsChild")
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = childEnv("TestDescriptorsChild")
+	cmd.Env = childEnv(t, "TestDescriptorsChild")
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestDescriptorsChild")) {
 		t.Errorf("%v\n%s", err, out)
 	}
