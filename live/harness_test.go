@@ -238,7 +238,7 @@ func (s *server) watch(name string) *watcher {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	if _, err := fmt.Fprintf(c, "GET /live/%s HTTP/1.1\r\nHost: test\r\n\r\n", name); err != nil {
+	if _, err := fmt.Fprintf(c, "GET /live/%s HTTP/1.1\r\nHost: localhost\r\n\r\n", name); err != nil {
 		s.t.Fatal(err)
 	}
 	return &watcher{c.(*net.TCPConn), bufio.NewReader(c)}

@@ -42,7 +42,7 @@ func TestBadRequests(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := dial(t, s.addr)
-			io.WriteString(c, strings.Replace(tc.request, "\r\n", "\r\nHost: test\r\n", 1)) // a refusal may come first
+			io.WriteString(c, strings.Replace(tc.request, "\r\n", "\r\nHost: localhost\r\n", 1)) // a refusal may come first
 			r, err := http.ReadResponse(bufio.NewReader(c), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -77,9 +77,9 @@ func TestHeadTellsTheTypeAndEnds(t *testing.T) {
 func TestPublisherIsToldWhatArrived(t *testing.T) {
 	s := start(t, live.Config{})
 	for _, req := range []string{
-		"PUT /live/a HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n12345",
-		"PUT /live/a HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n12345",
-		"POST /live/a HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
+		"PUT /live/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12345",
+		"PUT /live/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n12345",
+		"POST /live/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
 	} {
 		c := dial(t, s.addr)
 		fmt.Fprint(c, req)
@@ -101,7 +101,7 @@ func TestPublisherIsToldWhatArrived(t *testing.T) {
 func TestBodyCutShortIsAnError(t *testing.T) {
 	s := start(t, live.Config{})
 	c := dial(t, s.addr)
-	fmt.Fprint(c, "PUT /live/a HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n12345")
+	fmt.Fprint(c, "PUT /live/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345")
 	s.until("a", "half published", func(f facts) bool { return f.BytesIn == 5 })
 	c.Close()
 	s.until("a", "without its publisher", func(f facts) bool { return f.State == "offline" })
@@ -161,7 +161,7 @@ func TestTheDemoIsMotionJPEG(t *testing.T) {
 func TestASlowHeaderIsAnswered(t *testing.T) {
 	s := start(t, live.Config{HeaderTimeout: 50 * time.Millisecond})
 	c := dial(t, s.addr)
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: t\r\n") // and no more
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n") // and no more
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -183,6 +183,25 @@ func TestASlowHeaderIsAnswered(t *testing.T) {
 		}
 		if strings.HasPrefix(lines.Text(), "event:") {
 			events++
+		}
+	}
+}
+
+// TestNoPageTakesTheServerForItsOwn by having its name resolve to loopback: neither does it learn or change anything.
+func TestNoPageTakesTheServerForItsOwn(t *testing.T) {
+	s := start(t, live.Config{Hosts: []string{"cams.test"}})
+	for _, request := range []string{"GET / ", "GET /api/v1/streams ", "GET /metrics ", "GET /live/a ", "PUT /live/a "} {
+		for host, refused := range map[string]bool{"evil.example:8080": true, "cams.test": false, s.addr: false} {
+			c := dial(t, s.addr)
+			fmt.Fprintf(c, "%sHTTP/1.1\r\nHost: %s\r\nOrigin: http://%[2]s\r\nContent-Length: 0\r\n\r\n", request, host)
+			r, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Body.Close()
+			if got := r.StatusCode == http.StatusMisdirectedRequest; got != refused {
+				t.Errorf("%sfor %s: %d", request, host, r.StatusCode)
+			}
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-io/penstock"
 	"github.com/penstock-io/penstock/hub"
 	"github.com/penstock-io/penstock/internal/page"
+	"github.com/penstock-io/penstock/internal/tell"
 )
 
 // The defaults of a Config.
@@ -56,6 +57,11 @@ type Config struct {
 
 	TakeOver   bool // a publisher that comes takes over from the present one, instead of being refused
 	MaxViewers int  // of all streams at a time; 0 is no limit
+
+	// Hosts are names that the server may be asked for by on this machine's loopback, besides localhost and
+	// addresses: of a proxy in front of it that passes the Host on as it came. Requests for others are refused there,
+	// by 421: they may be of a page that has its name resolve to 127.0.0.1.
+	Hosts []string
 
 	HeaderTimeout time.Duration // for a request's header; 0 is 10 s
 
@@ -135,7 +141,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /live/{name}", s.publishHTTP)
 	s.routeAPI(mux)
 	page.Route(mux)
-	return mux
+	return tell.OwnHost(mux, s.cfg.Hosts...)
 }
 
 // Serve serves HTTP on l until ctx is done, and then shuts down: nothing new is accepted, publishers are stopped, what

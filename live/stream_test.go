@@ -161,7 +161,7 @@ func TestANewPublisherTakesOver(t *testing.T) {
 		s.untilViewers("cam", 1)
 
 		second := dial(t, s.addr)
-		fmt.Fprint(second, "PUT /live/cam HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nsecond, ")
+		fmt.Fprint(second, "PUT /live/cam HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nsecond, ")
 		if b, err := io.ReadAll(first); len(b) > 0 {
 			t.Errorf("the first publisher: %q, %v", b, err)
 		}
@@ -475,7 +475,7 @@ func TestAnUploadWithAnEndIsFinishedAtShutdown(t *testing.T) {
 		cfg.Drain = 20 * time.Second
 		s := start(t, cfg)
 		c := dial(t, s.addr)
-		fmt.Fprint(c, "PUT /live/a HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n12345")
+		fmt.Fprint(c, "PUT /live/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345")
 		s.until("a", "half published", func(f facts) bool { return f.BytesIn == 5 })
 		stopped := make(chan struct{})
 		go func() { defer close(stopped); s.stop() }()

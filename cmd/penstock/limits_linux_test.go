@@ -116,7 +116,7 @@ func (l *limited) watch() (status string, header http.Header, c net.Conn) {
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		l.t.Fatal(err)
 	}
-	if _, err := io.WriteString(c, "GET /live/cam HTTP/1.1\r\nHost: t\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, "GET /live/cam HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		l.t.Fatal(err)
 	}
 	// Whether it has come in time for what is published is not known: until it is told anything, there is more.

@@ -100,7 +100,8 @@ SIGTERM and Ctrl-C accept no more, wait for connections for as long as --drain, 
 		"write a line for each connection that is over to `FILE`; - is stdout, none is nowhere")
 	flags.StringVar(&f.accessFormat, "access-format", "text", "of that: `text`, or json, in which times are in seconds")
 	flags.StringVar(&f.http, "http", "", "tell of relays by HTTP at `HOST:PORT`: a page, /metrics, /api/v1/relays,\n"+
-		"/api/v1/connections, /healthz. Whoever gets there can end connections")
+		"/api/v1/connections, /healthz. Whoever gets there can end connections.\n"+
+		"On loopback it answers to localhost, addresses and this HOST only")
 	flags.StringVar(&f.drain, "drain", relays.DefaultDrain.String(),
 		"how long a shutdown waits for connections to end by themselves: `DURATION`")
 	flags.StringVar(&f.logFormat, "log-format", "text", "`text` or json")

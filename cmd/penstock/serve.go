@@ -85,6 +85,8 @@ connections: that is for who gets to the http of the file.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "HTTP address")
+	flags.StringArrayVar(&f.config.Hosts, "host", nil, "`NAME` that the server may be asked for by on loopback, besides localhost and\n"+
+		"addresses: of a proxy in front. Others may be of pages that want to be taken for its own (repeatable)")
 	flags.StringVar(&f.config.Record, "record", "", "record every stream to `DIR`/NAME/<UTC start time>.<ext>")
 	flags.StringArrayVar(&f.streams, "stream", nil, "accept publishers by TCP: `NAME=tcp-listen://HOST:PORT` (repeatable)")
 	flags.Var(&f.segment, "segment-size", "begin another file of the recording after `SIZE`, at the next key frame; 0 never")
@@ -145,6 +147,8 @@ func (f *serveFlags) check(stderr io.Writer) (publishers []publisher, err error)
 	if err := address.CheckHostPort(f.listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
+	host, _, _ := net.SplitHostPort(f.listen)
+	f.config.Hosts = append(f.config.Hosts, host)
 	names := make(map[string]bool)
 	for _, s := range f.streams {
 		name, addr, ok := strings.Cut(s, "=")

@@ -59,8 +59,10 @@ func (w *web) serve(l net.Listener, addr string) {
 		return
 	}
 	log := w.set.log
+	host, _, _ := net.SplitHostPort(addr) // it is being listened at
 	s := &http.Server{
-		Handler: w.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: webIdle, MaxHeaderBytes: maxHeader,
+		Handler:           tell.OwnHost(w.handler, host),
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: webIdle, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	w.server = s
