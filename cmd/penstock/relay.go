@@ -57,17 +57,18 @@ until it can be again:
   tcp://HOST:PORT, HOST:PORT, unix:PATH
   tls://HOST:PORT         with TLS; ?ca=, ?cert=, ?key=, ?insecure, ?servername=, ?alpn=
 
-A --mirror gets a copy of what goes through, byte for byte. It never holds up a connection: what it has no room for is
-left out, counted and logged:
+A --mirror gets a copy of what goes through, byte for byte. It never holds up a connection: what it has no room for it
+lacks, which is counted and logged:
   file:PATH               a file for each connection: %c is its number, %d the direction, %t when it began, %n the
                           relay's name, %a the client's address
   capture:PATH            both directions in one file, with times: for penstock replay
   tcp://, unix:, tls://   somebody who only listens: answers are dropped
   exec:COMMAND, null:     a command's standard input; nobody
 Each may say ?direction=forward, which is the default of all but capture, backward or both; ?ratio=0.1, of the
-connections; ?max=1MiB, of each direction of each; ?queue=4MiB, that it may be behind; ?on-slow=skip, or disconnect:
-then a connection's copy ends where it would have a gap. Those of exec stand before its colon; of its command logs and
-the page tell only the program's name.
+connections; ?max=1MiB, of each direction of each; ?queue=4MiB, that it may be behind (8MiB, of file 1MiB); ?on-slow=
+disconnect or skip. The former ends a connection's copy where it would have a gap, behind which who speaks a protocol
+would take data for commands; the latter, which is the default of file alone, goes on behind it. Options of exec stand
+before its colon; of its command logs and the page tell only the program's name.
 
 -c takes any number of relays from a file in YAML, whose keys are called as the flags are here, but for lists: targets,
 mirrors; docs/relay.example.yaml has them all. SIGHUP has it read again, as does a change of it. Connections go on, also

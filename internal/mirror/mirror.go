@@ -12,9 +12,10 @@
 //	direction=forward|backward|both  forward; of a capture both. But for a capture, each has one of its own
 //	ratio=0.1                        of the connections; all
 //	max=1MiB                         of each direction of each connection; all
-//	queue=4MiB                       how far each may be behind; 1 MiB, of a capture 8 MiB
-//	on-slow=skip|disconnect          when that is full, leave out what there is no room for, or give up on the
-//	                                 connection's copy: as a capture does, in which nobody would find the gap
+//	queue=4MiB                       how far each may be behind; 8 MiB, of a file 1 MiB
+//	on-slow=skip|disconnect          when that is full, leave out what there is no room for, as a file does; or give up
+//	                                 on the connection's copy, as all others do: behind a gap, who speaks a protocol
+//	                                 would take data for commands, and in a capture nobody would find it
 //
 // # Names
 //
@@ -51,8 +52,8 @@ var kinds = map[string]func(m *relay.Mirror, rest, options string) error{
 	"exec": toAddress, "tcp": toAddress, "unix": toAddress, "tls": toAddress,
 }
 
-// captureQueue is what a capture may be behind: since it gives up for good, it has more than others.
-const captureQueue = 8 << 20
+// wholeQueue is what a mirror may be behind that gives up for good: more than one that goes on behind a gap.
+const wholeQueue = 8 << 20
 
 const want = "want file:, capture:, tcp://, unix:, tls://, null: or exec:COMMAND"
 
@@ -70,7 +71,10 @@ func parse(text string) (m relay.Mirror, err error) {
 	}
 	m.Direction = relay.Forward
 	if scheme == "capture" {
-		m.Direction, m.Disconnect, m.Queue = relay.BothWays, true, captureQueue
+		m.Direction = relay.BothWays
+	}
+	if scheme != "file" && scheme != "null" {
+		m.Disconnect, m.Queue = true, wholeQueue
 	}
 	others, err := takeOptions(&m, options)
 	if err != nil {

@@ -312,8 +312,8 @@ func TestAMirrorThatFailsHarmsNobody(t *testing.T) {
 	dir := t.TempDir()
 	for name, one := range map[string]struct{ mirror, why string }{
 		"refuses":         {"tcp://" + refuses.Addr().String(), "connection refused"},
-		"never reads":     {"tcp://" + never.Addr().String() + "?sndbuf=64k", "queue is not empty in time"},
-		"never, given up": {"tcp://" + never.Addr().String() + "?on-slow=disconnect&sndbuf=64k", "queue is full"},
+		"never reads":     {"tcp://" + never.Addr().String() + "?on-slow=skip&queue=1M&sndbuf=64k", "queue is not empty in time"},
+		"never, given up": {"tcp://" + never.Addr().String() + "?queue=1M&sndbuf=64k", "queue is full"},
 		"slow":            {"tcp://" + slow.Addr().String() + "?sndbuf=64k", "queue is not empty in time"},
 		"is killed":       {"tcp://" + dies.Addr().String() + "?queue=16MiB&sndbuf=64k", "connection reset|broken pipe"},
 		"no shadow":       {"unix:" + dir + "/none", "no such file"},
