@@ -34,7 +34,7 @@ func (r *Relay) hangUp(side net.Conn, told bool) {
 	case left == 0:
 		reset(tcp)
 	default:
-		r.beside(func() {
+		r.beside(nil, func() {
 			awaitAcknowledged(tcp)
 			reset(tcp)
 		})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"time"
 
@@ -68,12 +67,6 @@ const (
 	DefaultMirrorLinger = 5 * time.Second
 )
 
-// Bared is what Open may return in place of what gets the bytes: Bare is that. Close ends both, and may take its time.
-type Bared interface {
-	io.WriteCloser
-	Bare() io.WriteCloser
-}
-
 // Ending is how a mirrored connection has ended, and what the mirror has of it.
 type Ending struct {
 	Termination       Termination
@@ -107,9 +100,10 @@ type mirroring struct {
 	late      *penstock.Late // nil if nobody gets it
 	close     func() error   // once
 
-	mu     sync.Mutex // guards what follows
-	opened io.Closer  // what Open has returned, if it is a Bared
-	over   bool       // nobody will close what is opened from now on
+	mu        sync.Mutex // guards what follows
+	opened    io.Closer  // what Open has returned, if it is a Bared
+	over      bool       // nobody will close what is opened from now on
+	abandoned bool       // nor wait for that
 }
 
 // open calls Open, and does not wait for it when nobody waits any more: the directory of a file may be on a server that
@@ -130,6 +124,7 @@ func (m *Mirror) open(ctx context.Context, c Info, d Direction) (io.WriteCloser,
 	case <-ctx.Done():
 		go func() {
 			if r := <-opened; r.err == nil && r.w != nil {
+				abandon(r.w)
 				_ = r.w.Close() // it has had nothing
 			}
 		}()
@@ -248,7 +243,7 @@ func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, fa
 		if m.late == nil {
 			continue
 		}
-		c.r.beside(func() {
+		c.r.beside(m, func() {
 			if err := m.close(); err != nil {
 				all[m.mirror].complain(&c.r.complaints, m.direction, err)
 			}
@@ -266,51 +261,6 @@ func (e *mirrored) complain(to *complaints, d Direction, err error) {
 	}
 	to.add(l)
 	e.lack.counted = true
-}
-
-// bare returns what is to get the bytes, and keeps what is to be closed.
-func (m *mirroring) bare(b Bared) (io.WriteCloser, error) {
-	m.mu.Lock()
-	over := m.over
-	m.opened = b
-	m.mu.Unlock()
-	if over {
-		return nil, errors.Join(os.ErrClosed, b.Close())
-	}
-	return b.Bare(), nil
-}
-
-func (m *mirroring) closeAll() error {
-	m.mu.Lock()
-	opened := m.opened
-	m.over = true
-	m.mu.Unlock()
-	if opened != nil {
-		return opened.Close()
-	}
-	return m.late.Close()
-}
-
-// grace is how long a mirror may take to return from a Write when nobody waits for it any more.
-const grace = 100 * time.Millisecond
-
-// unstick closes mirrors that are in a Write which has no deadline when their time is over: what it waits for may never
-// come, and the copy is over only when it has returned. Stop is for a copy that is.
-func (c *conn) unstick(ctx context.Context) (stop func()) {
-	most := time.Duration(0)
-	for _, m := range c.mirrors {
-		most = max(most, cmp.Or(m.mirror.Linger, DefaultMirrorLinger))
-	}
-	timer := time.AfterFunc(most+grace, func() {
-		for _, m := range c.mirrors {
-			go m.close() // which tells its error once more, and then it is logged
-		}
-	})
-	ended := context.AfterFunc(ctx, func() { timer.Reset(grace) })
-	return func() {
-		ended()
-		timer.Stop()
-	}
 }
 
 // failure returns what a mirror has failed with, if that is among a copy's errors.

@@ -26,7 +26,7 @@ type Relay struct {
 	conns    map[uint64]*conn
 	closed   bool
 	draining chan struct{} // closed when no more connections are to be accepted
-	closing  int           // mirrors of connections that are over, which are being closed
+	closing  closing       // mirrors of connections that are over
 	idle     sync.Cond     // of mu: told when a connection is over, or a mirror closed
 }
 
@@ -44,7 +44,7 @@ func New(c Config) (*Relay, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	r := &Relay{conns: make(map[uint64]*conn), draining: make(chan struct{})}
+	r := &Relay{conns: make(map[uint64]*conn), closing: make(closing), draining: make(chan struct{})}
 	r.counters.ends = make(map[Termination]int64)
 	r.idle.L = &r.mu
 	if r.log = c.Log; r.log == nil {
@@ -151,10 +151,11 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 		r.idle.Wait()
 	}
 	r.config.Load().targets.stop()
-	for r.closing > 0 && ctx.Err() == nil {
+	for len(r.closing) > 0 && ctx.Err() == nil {
 		r.idle.Wait()
 	}
 	r.mu.Unlock()
+	r.abandonMirrors()
 	r.complaints.flush()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -162,18 +163,12 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// beside closes a mirror of a connection that is over, beside the relay; Shutdown waits for it.
-func (r *Relay) beside(closeMirror func()) {
+// Idle tells whether there is nothing that Shutdown would wait for: neither a connection, nor a mirror that is being
+// closed.
+func (r *Relay) Idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closing++
-	go func() {
-		closeMirror()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.closing--
-		r.idle.Broadcast()
-	}()
+	return len(r.conns) == 0 && len(r.closing) == 0
 }
 
 // busyLocked tells whether there are connections that Shutdown waits for: all, or those that are not left behind with

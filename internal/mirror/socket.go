@@ -22,8 +22,12 @@ const (
 )
 
 // mostFinishing is how many connections of a mirror are kept at a time until the peer has taken the rest: a peer that
-// reads nothing, or keeps what it has read to the end, is not to have the descriptors that the relay's own need.
-const mostFinishing = 64
+// reads nothing, or keeps what it has read to the end, is not to have the descriptors that the relay's own need. Commands
+// beyond it have crowdedTimeout to end: else those that ignore their input's end would be more and more processes.
+const (
+	mostFinishing  = 64
+	crowdedTimeout = time.Second
+)
 
 // toAddress makes a mirror of what package address opens: one of each direction of each connection.
 func toAddress(m *relay.Mirror, text, others string) error {
@@ -56,7 +60,8 @@ func toAddress(m *relay.Mirror, text, others string) error {
 			return nil, nameless(err)
 		}
 		w := end.Writer.(io.WriteCloser) // a file or a connection
-		return &bared{w, receive(end, finishing)}, nil
+		ctx, abandon := context.WithCancelCause(context.Background())
+		return &abandonable{bared{w, receive(ctx, end, finishing)}, func() { abandon(errAbandoned) }}, nil
 	}
 	return nil
 }
@@ -97,10 +102,20 @@ func addressText(c relay.Info) string {
 	return c.From.String()
 }
 
+// abandonable is a sink whose closing ends early if nobody waits for it: a command that goes on would outlive us.
+type abandonable struct {
+	bared
+	abandon func()
+}
+
+func (a *abandonable) Abandon() { a.abandon() }
+
+var _ relay.Abandonable = (*abandonable)(nil)
+
 // receive reads and drops what a peer answers: else it would not take any more one day. What it returns ends that, and
-// the end, which it waits for if there is room among those that are finishing. Where there is none a connection is
-// closed: the kernel goes on to deliver what it has.
-func receive(end *address.End, finishing chan struct{}) (finish func() error) {
+// the end, which it waits for until ctx is done, if there is room among those that are finishing. Where there is none a
+// connection is closed: the kernel goes on to deliver what it has.
+func receive(ctx context.Context, end *address.End, finishing chan struct{}) (finish func() error) {
 	over := make(chan struct{})
 	conn, is := end.Writer.(net.Conn)
 	if is {
@@ -114,17 +129,21 @@ func receive(end *address.End, finishing chan struct{}) (finish func() error) {
 			_ = conn.SetReadDeadline(time.Unix(1, 0)) // Finish reads on
 			<-over
 			_ = conn.SetReadDeadline(time.Time{})
-			select {
-			case finishing <- struct{}{}:
-				defer func() { <-finishing }()
-			default:
+		}
+		patience := finishTimeout
+		select {
+		case finishing <- struct{}{}:
+			defer func() { <-finishing }()
+		default:
+			if is {
 				return conn.Close()
 			}
+			patience = crowdedTimeout
 		}
-		ctx, cancel := context.WithTimeoutCause(context.Background(), finishTimeout, errUnfinished)
+		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not within %v", patience))
 		defer cancel()
 		return nameless(end.Finish(ctx))
 	}
 }
 
-var errUnfinished = fmt.Errorf("not within %v", finishTimeout)
+var errAbandoned = errors.New("the relay is shut down")

@@ -41,7 +41,7 @@ func TestAPeerThatTakesItsTimeKeepsNoDescriptors(t *testing.T) {
 		}
 		none := make(chan struct{})
 		began := time.Now()
-		if err := receive(end, none)(); err != nil {
+		if err := receive(t.Context(), end, none)(); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(began); took > time.Second {
@@ -54,5 +54,32 @@ func TestAPeerThatTakesItsTimeKeepsNoDescriptors(t *testing.T) {
 		if got, err := io.ReadAll(peer); string(got) != "everything" || err != nil {
 			t.Errorf("%s: the peer has %q, %v", network, got, err)
 		}
+	}
+}
+
+// command opens an exec mirror.
+func command(t *testing.T, text string) *address.End {
+	t.Helper()
+	a, err := address.Parse("exec:" + text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := a.Open(t.Context(), address.Destination, address.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return end
+}
+
+// TestACommandThatGoesOnIsNotWaitedForAsOneOfMany: it has a second then, and one that ends has all of it.
+func TestACommandThatGoesOnIsNotWaitedForAsOneOfMany(t *testing.T) {
+	none := make(chan struct{})
+	if err := receive(t.Context(), command(t, "sleep .1; cat >/dev/null"), none)(); err != nil {
+		t.Error(err)
+	}
+	began := time.Now()
+	err := receive(t.Context(), command(t, "exec sleep 1000"), none)()
+	if took := time.Since(began); err == nil || took < crowdedTimeout || took > finishTimeout/2 {
+		t.Errorf("%v after %v", err, took)
 	}
 }

@@ -229,12 +229,13 @@ func (s *Set) serve(ctx context.Context, one *running, l net.Listener) {
 // by then.
 const forgetAfter = 2 * time.Second
 
-// Tidy forgets relays that are to be no more and have no connections. It is to be called now and then.
+// Tidy forgets relays that are to be no more, and have neither connections nor mirrors to close. It is to be called now
+// and then.
 func (s *Set) Tidy() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, one := range s.running {
-		if !one.gone.IsZero() && time.Since(one.gone) > forgetAfter && one.relay.Open() == 0 {
+		if !one.gone.IsZero() && time.Since(one.gone) > forgetAfter && one.relay.Idle() {
 			_ = one.relay.Close() // nothing is left that could fail
 			delete(s.running, key)
 			s.log.Info("the last connection is over", "relay", one.spec.Config.Name)
