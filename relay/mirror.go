@@ -203,7 +203,7 @@ func (c *conn) mirror(m *Mirror, d Direction, output int) []penstock.Option {
 type mirrored struct {
 	Ending
 	lack      lack
-	complains sync.Mutex // guards lack.counted
+	complains sync.Mutex // guards lack.counted and lack.err
 }
 
 // endMirrors tells the mirrors the end, says what they lack, and closes them beside the relay: that may take a
@@ -235,6 +235,9 @@ func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, fa
 			c.r.complaints.add(e.lack)
 			e.lack.counted = true
 		}
+		if e.lack.err != nil {
+			c.r.countFailed(m.Name)
+		}
 		if m.Ended != nil {
 			m.Ended(c.info(), e.Ending)
 		}
@@ -245,22 +248,26 @@ func (c *conn) endMirrors(forward, backward penstock.Report, end Termination, fa
 		}
 		c.r.beside(m, func() {
 			if err := m.close(); err != nil {
-				all[m.mirror].complain(&c.r.complaints, m.direction, err)
+				all[m.mirror].complain(c.r, m.direction, err)
 			}
 		})
 	}
 }
 
 // complain says what closing a mirror has come to.
-func (e *mirrored) complain(to *complaints, d Direction, err error) {
+func (e *mirrored) complain(r *Relay, d Direction, err error) {
 	e.complains.Lock()
 	defer e.complains.Unlock()
 	l := lack{mirror: e.lack.mirror, connection: e.lack.connection, direction: d, err: err, counted: e.lack.counted}
 	if l.had = e.Forward.Had; d == Backward {
 		l.had = e.Backward.Had
 	}
-	to.add(l)
+	r.complaints.add(l)
 	e.lack.counted = true
+	if e.lack.err == nil { // else it is among those that have failed
+		r.countFailed(l.mirror)
+	}
+	e.lack.err = err
 }
 
 // failure returns what a mirror has failed with, if that is among a copy's errors.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -95,6 +96,7 @@ type counters struct {
 	forward, backward    int64
 	spliced              int64
 	mirrored, unmirrored int64
+	mirrors              mirrorCounters
 	ends                 map[Termination]int64
 }
 
@@ -114,6 +116,7 @@ type Stats struct {
 
 	Ends    map[string]int64 `json:"ends"` // connections that are over, by Termination
 	Targets []TargetStats    `json:"targets"`
+	Mirrors []MirrorStats    `json:"mirrors,omitempty"` // of those that the Config has
 }
 
 // TargetStats are the counters of a target.
@@ -157,11 +160,12 @@ func (r *Relay) statsOfConnections() Stats {
 	for end, n := range c.ends {
 		s.Ends[end.String()] = n
 	}
+	mirrors := maps.Clone(c.mirrors)
 	for _, one := range r.conns {
 		if one.counted {
 			continue
 		}
-		rec := one.recordLocked()
+		rec := one.recordLocked(mirrors)
 		s.Open++
 		s.Forward += rec.Forward
 		s.Backward += rec.Backward
@@ -169,6 +173,7 @@ func (r *Relay) statsOfConnections() Stats {
 		s.Lost += rec.Lost
 		s.Spliced += rec.spliced
 	}
+	s.Mirrors = mirrors.of(r.config.Load().Mirrors)
 	return s
 }
 
@@ -209,7 +214,7 @@ func (r *Relay) Newest(n int) (newest []Record, open int) {
 	}
 	newest = make([]Record, len(ids))
 	for i, id := range ids {
-		newest[i] = r.conns[id].recordLocked()
+		newest[i] = r.conns[id].recordLocked(nil)
 	}
 	return newest, open
 }
@@ -222,8 +227,9 @@ func (c *conn) info() Info {
 	return i
 }
 
-// recordLocked tells how the connection stands. The relay's lock is held.
-func (c *conn) recordLocked() Record {
+// recordLocked tells how the connection stands, and adds what each mirror has of it to the counters, unless they are nil.
+// The relay's lock is held.
+func (c *conn) recordLocked(by mirrorCounters) Record {
 	r := Record{Info: c.info(), Ready: Seconds(c.ready), Elapsed: Seconds(c.lasted)}
 	if !c.parted {
 		r.Elapsed = Seconds(time.Since(c.began))
@@ -237,6 +243,9 @@ func (c *conn) recordLocked() Record {
 		delivered, lost := m.got(forward, backward, c.counted)
 		r.Mirrored += delivered
 		r.Lost += lost
+		if by != nil {
+			by.add(MirrorStats{Mirror: m.mirror.Name, Delivered: delivered, Lost: lost})
+		}
 	}
 	return r
 }
@@ -267,7 +276,7 @@ func (c *conn) count(end Termination) Record {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	c.counted = true
-	rec := c.recordLocked()
+	rec := c.recordLocked(c.r.counters.mirrors)
 	rec.End = end.String()
 	n := &c.r.counters
 	n.ends[end]++

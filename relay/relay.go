@@ -45,7 +45,7 @@ func New(c Config) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{conns: make(map[uint64]*conn), closing: make(closing), draining: make(chan struct{})}
-	r.counters.ends = make(map[Termination]int64)
+	r.counters.ends, r.counters.mirrors = make(map[Termination]int64), make(mirrorCounters)
 	r.idle.L = &r.mu
 	if r.log = c.Log; r.log == nil {
 		r.log = slog.Default()

@@ -55,12 +55,14 @@ func free(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// start starts relays to an echo, one for each name, and tells where they are and where their own page is.
+// start starts relays to an echo, one for each name, with two mirrors, one of which is not there, and tells where they
+// are and where their own page is.
 func start(t *testing.T, names ...string) (set *relays.Set, at map[string]string, page string) {
 	t.Helper()
 	page, at = free(t), make(map[string]string)
 	var text strings.Builder
-	fmt.Fprintf(&text, "http: %s\naccess-log: none\ndrain: 0\ndefaults: {targets: %q}\nrelays:\n", page, echo(t))
+	fmt.Fprintf(&text, "http: %s\naccess-log: none\ndrain: 0\ndefaults: {targets: %q, mirrors: [\"null:\", %q]}\nrelays:\n",
+		page, echo(t), "unix:"+t.TempDir()+"/nobody")
 	for _, name := range names {
 		at[name] = free(t)
 		fmt.Fprintf(&text, "  - {name: %s, listen: \"tcp-listen://%s\"}\n", name, at[name])
@@ -131,6 +133,18 @@ func TestTheButtonEndsTheConnectionThatItStandsBeside(t *testing.T) {
 	if text := p.Text("body"); strings.Contains(text, "streams") {
 		t.Errorf("tells of streams, of which there are none:\n%s", text)
 	}
+}
+
+// TestEachMirrorIsShownWithWhatItLacks and another beside it with what it has.
+func TestEachMirrorIsShownWithWhatItLacks(t *testing.T) {
+	_, at, url := start(t, "shop")
+	talk(t, at["shop"]).Close()
+	p := browser.Open(t, url)
+	const edge = `[...document.querySelectorAll(".edge")].find((e) => e.innerText.includes(%q))?.innerText`
+	p.Until(fmt.Sprintf(edge, "/nobody") + `?.includes("failed for 1 connection")`)
+	p.Until(fmt.Sprintf(edge, "/nobody") + `?.includes("5 B lost")`)
+	p.Until(fmt.Sprintf(edge, "null:") + `?.includes("5 B")`)
+	p.Until(`!` + fmt.Sprintf(edge, "null:") + `?.includes("lost")`)
 }
 
 // serve is a live server's page, with a stream, beside something or nothing.

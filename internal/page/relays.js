@@ -116,10 +116,10 @@ class Card {
         why: t.up && t.failed ? `failed ${t.failed.toLocaleString("en")} times so far` : "",
       }));
     }
-    if (r.mirrors) {
-      outlets.push(this.drawEdge(old, "mirrors", "li", {
-        path: "tee", kind: "kernel", role: r.mirrors.length > 1 ? "mirrors" : "mirror", whom: r.mirrors.join("  "),
-        sum: r.mirrored, count: bytes(r.mirrored), lag: r.lost ? `${bytes(r.lost)} lost` : "",
+    for (const m of r.mirrors ?? []) {
+      outlets.push(this.drawEdge(old, `mirror ${m.mirror}`, "li", {
+        path: "tee", kind: "kernel", role: "mirror", whom: m.mirror, sum: m.delivered, count: bytes(m.delivered),
+        lag: m.lost ? `${bytes(m.lost)} lost` : "", why: m.failed ? `failed for ${count(m.failed, "connection")}` : "",
       }));
     }
     place(this.$(".inlet"), inlet);

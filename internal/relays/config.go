@@ -151,10 +151,12 @@ func anyPort(place string) bool {
 // parseAddress refuses what metrics and JSON, which tell of everything by its address, could not tell.
 func parseAddress(text string) (address.Address, error) {
 	if !utf8.ValidString(text) {
-		return address.Address{}, errors.New("want UTF-8")
+		return address.Address{}, errNoUTF8
 	}
 	return address.Parse(text)
 }
+
+var errNoUTF8 = errors.New("want UTF-8")
 
 // parseListen reads where a relay listens, and what TLS it is to speak there, nil for none.
 func parseListen(text string) (address.Address, *tls.Config, error) {

@@ -8,14 +8,13 @@ import (
 
 // facts are what is told of a relay.
 type facts struct {
-	Key     string   `json:"key"` // no other relay has it
-	Name    string   `json:"name"`
-	Listen  string   `json:"listen"`            // as it was written
-	Address string   `json:"address"`           // where that is
-	State   string   `json:"state"`             // listening; leaving: it accepts no more, but has connections; failed
-	Error   string   `json:"error,omitempty"`   // why it has failed
-	Mirrors []string `json:"mirrors,omitempty"` // their names
-	Limit   int      `json:"max_connections,omitempty"`
+	Key     string `json:"key"` // no other relay has it
+	Name    string `json:"name"`
+	Listen  string `json:"listen"`          // as it was written
+	Address string `json:"address"`         // where that is
+	State   string `json:"state"`           // listening; leaving: it accepts no more, but has connections; failed
+	Error   string `json:"error,omitempty"` // why it has failed
+	Limit   int    `json:"max_connections,omitempty"`
 	relay.Stats
 }
 
@@ -44,9 +43,6 @@ func (one *running) facts() facts {
 		f.State = leaving
 	case one.failed != nil:
 		f.State, f.Error = failed, one.failed.Error()
-	}
-	for i := range one.spec.Config.Mirrors {
-		f.Mirrors = append(f.Mirrors, one.spec.Config.Mirrors[i].Name)
 	}
 	return f
 }

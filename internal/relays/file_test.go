@@ -171,14 +171,16 @@ func TestWhatMetricsCannotTellIsRefused(t *testing.T) {
 		listen  string
 		targets []string
 		name    string
+		mirror  string
 		says    string
 	}{
-		{here, []string{there}, "a\xffb", "want a name"},
-		{"unix-listen:/run/\xff", []string{there}, "a", "want UTF-8"},
-		{here, []string{"unix:/run/\xff"}, "a", "want UTF-8"},
-		{here, []string{there, "unix:" + there}, "a", "is there already"},
+		{here, []string{there}, "a\xffb", "null:", "want a name"},
+		{"unix-listen:/run/\xff", []string{there}, "a", "null:", "want UTF-8"},
+		{here, []string{"unix:/run/\xff"}, "a", "null:", "want UTF-8"},
+		{here, []string{there}, "a", "file:/log/\xff", "want UTF-8"},
+		{here, []string{there, "unix:" + there}, "a", "null:", "is there already"},
 	} {
-		_, err := FromFlags(one.listen, one.targets, map[string][]string{"name": {one.name}})
+		_, err := FromFlags(one.listen, one.targets, map[string][]string{"name": {one.name}, "mirror": {one.mirror}})
 		if err == nil || !strings.Contains(err.Error(), one.says) {
 			t.Errorf("%q: %v", one, err)
 		}

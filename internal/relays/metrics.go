@@ -27,8 +27,9 @@ var (
 	descIn          = ofRelay("bytes_in_total", "Bytes from clients that targets took.")
 	descOut         = ofRelay("bytes_out_total", "Bytes from targets that clients took.")
 	descSpliced     = ofRelay("spliced_bytes_total", "Bytes that did not enter the process.")
-	descMirrored    = ofRelay("mirror_bytes_total", "Bytes that mirrors took.")
-	descLost        = ofRelay("mirror_lost_bytes_total", "Bytes that mirrors should have had, and lack.")
+	descMirrored    = ofRelay("mirror_bytes_total", "Bytes that the mirror took.", "mirror")
+	descLost        = ofRelay("mirror_lost_bytes_total", "Bytes that the mirror should have had, and lacks.", "mirror")
+	descMirrorFail  = ofRelay("mirror_failed_connections_total", "Connections whose copy failed or was given up.", "mirror")
 	descRetries     = ofRelay("retries_total", "Attempts to connect to a target that failed.")
 	descScarce      = ofRelay("accept_failures_total", "Times that nothing could be accepted for want of descriptors.")
 	descTargetUp    = ofRelay("target_up", "1 while the target is up.", "target")
@@ -65,8 +66,6 @@ func (f *facts) collect(ch tell.Samples) {
 	ch.Counter(descIn, f.Forward, f.Name, listen)
 	ch.Counter(descOut, f.Backward, f.Name, listen)
 	ch.Counter(descSpliced, f.Spliced, f.Name, listen)
-	ch.Counter(descMirrored, f.Mirrored, f.Name, listen)
-	ch.Counter(descLost, f.Lost, f.Name, listen)
 	ch.Counter(descRetries, f.Retried, f.Name, listen)
 	ch.Counter(descScarce, f.Scarce, f.Name, listen)
 	for _, t := range f.Targets {
@@ -74,5 +73,10 @@ func (f *facts) collect(ch tell.Samples) {
 		ch.Gauge(descTargetOpen, float64(t.Open), f.Name, listen, t.Target)
 		ch.Counter(descTargetTotal, t.Total, f.Name, listen, t.Target)
 		ch.Counter(descTargetFail, t.Failed, f.Name, listen, t.Target)
+	}
+	for _, m := range f.Mirrors {
+		ch.Counter(descMirrored, m.Delivered, f.Name, listen, m.Mirror)
+		ch.Counter(descLost, m.Lost, f.Name, listen, m.Mirror)
+		ch.Counter(descMirrorFail, m.Failed, f.Name, listen, m.Mirror)
 	}
 }

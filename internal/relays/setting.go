@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 
 	"github.com/penstock-io/penstock/internal/mirror"
 	"github.com/penstock-io/penstock/relay"
@@ -78,6 +79,9 @@ var Settings = []Setting{
 		Usage: "what gets a copy of what goes through (repeatable)",
 		safe:  mirror.Safe,
 		set: func(b *build, text string) error {
+			if !utf8.ValidString(text) {
+				return errNoUTF8
+			}
 			m, err := mirror.Parse(text)
 			if err != nil {
 				return cmp.Or(errors.Unwrap(err), err) // it begins with the text
