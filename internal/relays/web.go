@@ -17,6 +17,7 @@ import (
 const (
 	headerTimeout = 10 * time.Second // for a request's header
 	webIdle       = 60 * time.Second // between requests on a connection
+	webPatience   = time.Minute      // for a client to take an answer, but for that of events
 	maxHeader     = 16 << 10         // bytes of a request's header
 )
 
@@ -62,11 +63,14 @@ func (w *web) serve(l net.Listener, addr string) {
 	host, _, _ := net.SplitHostPort(addr) // it is being listened at
 	s := &http.Server{
 		Handler:           tell.OwnHost(w.handler, host),
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: webIdle, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: webIdle, WriteTimeout: webPatience, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	w.server = s
 	log.Info("telling of relays", "url", "http://"+l.Addr().String()+"/")
+	if a, is := l.Addr().(*net.TCPAddr); is && !a.IP.IsLoopback() {
+		log.Warn("whoever reaches this address can see and end connections: there is no password", "http", a.String())
+	}
 	go func() {
 		if err := s.Serve(l); err != http.ErrServerClosed {
 			log.Error("cannot tell of relays any more", "error", err)

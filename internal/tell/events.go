@@ -15,11 +15,14 @@ type Event struct {
 	Facts func() any // those of now; it is called from any goroutine, by one at a time
 }
 
-// every is how often a page is told.
-const every = time.Second
+// How often a page is told, and how long it may take nothing of that.
+const (
+	every    = time.Second
+	patience = time.Minute
+)
 
 // Events serves server-sent events: all of them at once, and then every second, until the client has gone or done is
-// closed. Pages share what they are told: many cost hardly more than one.
+// closed, or the client has taken nothing for a minute. Pages share what they are told: many cost hardly more than one.
 func Events(log *slog.Logger, done <-chan struct{}, events ...Event) http.Handler {
 	all := make([]shared, len(events))
 	for i, e := range events {
@@ -31,7 +34,9 @@ func Events(log *slog.Logger, done <-chan struct{}, events ...Event) http.Handle
 		rc := http.NewResponseController(w)
 		tick := time.NewTicker(every)
 		defer tick.Stop()
+		defer func() { _ = rc.SetWriteDeadline(time.Time{}) }() // errors of that are writing's
 		for {
+			_ = rc.SetWriteDeadline(time.Now().Add(patience))
 			for i := range all {
 				text, err := all[i].now()
 				if err != nil {
