@@ -13,7 +13,7 @@ const complaintEvery = 10 * time.Second
 // then at most every complaintEvery of all that came since. A mirror that is gone lacks every connection: a line for
 // each would bury the log. Counters are exact all the same.
 type complaints struct {
-	log *slog.Logger
+	log func() *slog.Logger // as it is when there is something to tell
 
 	mu sync.Mutex            // guards what follows
 	by map[string]*complaint // by the mirror's name: those of the last complaintEvery
@@ -51,7 +51,7 @@ func (cs *complaints) add(l lack) {
 		one = &complaint{mirror: l.mirror}
 		one.timer = time.AfterFunc(complaintEvery, func() { cs.tell(one) })
 		cs.by[l.mirror] = one
-		cs.log.Warn("mirror", "mirror", l.mirror, "connection", l.connection, "direction", l.direction.String(),
+		cs.log().Warn("mirror", "mirror", l.mirror, "connection", l.connection, "direction", l.direction.String(),
 			"bytes", l.had, "lost", l.lost, failedWith(l.err))
 		return
 	}
@@ -82,7 +82,7 @@ func (cs *complaints) tell(one *complaint) {
 }
 
 func (cs *complaints) sayLocked(one *complaint) {
-	cs.log.Warn("mirror", "mirror", one.mirror, "connections", one.connections, "lost", one.lost, failedWith(one.err))
+	cs.log().Warn("mirror", "mirror", one.mirror, "connections", one.connections, "lost", one.lost, failedWith(one.err))
 }
 
 // failedWith is nothing where there is no error.

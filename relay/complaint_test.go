@@ -19,7 +19,8 @@ func complaining() (cs *complaints, said func() string) {
 		}
 		return a
 	}}
-	cs = &complaints{log: slog.New(slog.NewTextHandler(&b, &plain))}
+	log := slog.New(slog.NewTextHandler(&b, &plain))
+	cs = &complaints{log: func() *slog.Logger { return log }}
 	return cs, func() string {
 		synctest.Wait()
 		cs.mu.Lock()

@@ -57,7 +57,7 @@ func (g *gate) accept(ctx context.Context, l net.Listener, r *Relay) (net.Conn, 
 		r.counters.scarce.Add(1)
 		r.relieve()
 		if g.complains() {
-			r.log.Warn("cannot accept", "error", err)
+			r.log().Warn("cannot accept", "error", err)
 		}
 		select {
 		case <-time.After(pause):

@@ -16,7 +16,6 @@ import (
 // Relay forwards the connections that it is given to its targets. All methods may be called from any goroutine.
 type Relay struct {
 	config atomic.Pointer[configured]
-	log    *slog.Logger
 
 	counters   counters
 	gate       gate
@@ -36,8 +35,29 @@ var ids atomic.Uint64
 // configured is a Config with what lives as long as it.
 type configured struct {
 	Config
+	log     *slog.Logger // with the relay's name
 	targets *targets
 }
+
+// configure takes over from what was before, if there was anything.
+func configure(c Config, before *configured) *configured {
+	made := &configured{Config: c, log: c.Log}
+	if made.log == nil {
+		made.log = slog.Default()
+	}
+	if c.Name != "" {
+		made.log = made.log.With("relay", c.Name)
+	}
+	var targets *targets
+	if before != nil {
+		targets = before.targets
+	}
+	made.targets = newTargets(&made.Config, targets, made.log)
+	return made
+}
+
+// log is that of the Config as it is now.
+func (r *Relay) log() *slog.Logger { return r.config.Load().log }
 
 // New returns a Relay that accepts nothing yet. Its error says what of the Config makes no sense.
 func New(c Config) (*Relay, error) {
@@ -47,14 +67,8 @@ func New(c Config) (*Relay, error) {
 	r := &Relay{conns: make(map[uint64]*conn), closing: make(closing), draining: make(chan struct{})}
 	r.counters.ends, r.counters.mirrors = make(map[Termination]int64), make(mirrorCounters)
 	r.idle.L = &r.mu
-	if r.log = c.Log; r.log == nil {
-		r.log = slog.Default()
-	}
-	if c.Name != "" {
-		r.log = r.log.With("relay", c.Name)
-	}
 	r.complaints.log = r.log
-	r.config.Store(&configured{c, newTargets(&c, nil, r.log)})
+	r.config.Store(configure(c, nil))
 	return r, nil
 }
 
@@ -71,7 +85,7 @@ func (r *Relay) Update(c Config) error {
 	}
 	old := r.config.Load()
 	old.targets.stop() // before the new ones look at what it knows: nothing is found out between
-	r.config.Store(&configured{c, newTargets(&c, old.targets, r.log)})
+	r.config.Store(configure(c, old))
 	r.gate.lookAgain()
 	return nil
 }
