@@ -252,3 +252,15 @@ func (r *Relay) listen(ctx context.Context) (net.Listener, error) {
 	}
 	return l, err
 }
+
+// socket is what is set once, when a listener is opened.
+type socket struct {
+	mode             uint32
+	reusePort        bool
+	sendBuf, recvBuf int64
+}
+
+func socketOf(a address.Address) socket {
+	o := &a.Options
+	return socket{o.Mode, o.ReusePort, o.SendBuf, o.RecvBuf}
+}

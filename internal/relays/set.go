@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-io/penstock/address"
 	"github.com/penstock-io/penstock/relay"
 )
 
@@ -42,7 +43,8 @@ type changes struct {
 type running struct {
 	relay  *relay.Relay
 	spec   Relay
-	addr   net.Addr // where it listens
+	opened address.Address // that it listens at, as it was when that was opened
+	addr   net.Addr        // where that is
 	stop   context.CancelFunc
 	over   chan struct{} // closed when it accepts no more, and its address is free
 	gone   time.Time     // since when the Config has it no more; zero while it has
@@ -188,9 +190,13 @@ func (s *Set) setLocked(key string, r Relay, l net.Listener) (err error) {
 	}
 	one.spec, one.gone = r, time.Time{}
 	if l == nil {
+		if socketOf(r.Listen) != socketOf(one.opened) {
+			s.log.Warn("a listener that is open stays as it was opened: its socket's options are changed by a restart",
+				"relay", r.Config.Name, "listen", r.Listen.String(), "opened", one.opened.String())
+		}
 		return nil
 	}
-	one.addr, one.failed = l.Addr(), nil
+	one.opened, one.addr, one.failed = r.Listen, l.Addr(), nil
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	one.stop, one.over = stop, over

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -342,5 +343,29 @@ func TestARelayThatIsGoneCanComeBackAtOnce(t *testing.T) {
 	apply(with)
 	if !talk(t, comes)() {
 		t.Error("it does not serve")
+	}
+}
+
+// TestWhatAReloadCannotChangeIsSaid each time: options of a socket that is open. Others are changed.
+func TestWhatAReloadCannotChangeIsSaid(t *testing.T) {
+	var log bytes.Buffer
+	s := NewSet(slog.New(slog.NewTextHandler(&log, nil)), io.Discard)
+	t.Cleanup(func() { s.Shutdown() })
+	at := free(t)
+	for _, step := range []struct {
+		options string
+		told    bool
+	}{{"?sndbuf=64KiB", false}, {"?sndbuf=64KiB", false}, {"", true}, {"?sndbuf=64KiB&rcvbuf=64KiB", true}, {"?sndbuf=64KiB", false}} {
+		one, err := FromFlags("tcp-listen://"+at+step.options, []string{"127.0.0.1:1"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Reset()
+		if err := s.Apply(t.Context(), Config{Relays: []Relay{one}}); err != nil {
+			t.Fatal(err)
+		}
+		if told := strings.Contains(log.String(), "level=WARN"); told != step.told {
+			t.Errorf("%q:\n%s", step.options, &log)
+		}
 	}
 }
