@@ -105,7 +105,7 @@ type Stats struct {
 	Open     int   `json:"open"`     // connections
 	Accepted int64 `json:"accepted"` // connections
 	Refused  int64 `json:"refused"`  // of them, by a list or a limit
-	Retried  int64 `json:"retried"`  // attempts to connect to a target that failed
+	Retried  int64 `json:"retried"`  // attempts to connect to a target after one of the same connection that failed
 	Scarce   int64 `json:"scarce"`   // times that nothing could be accepted for want of descriptors
 
 	Forward  int64 `json:"forward"`  // bytes from clients to targets

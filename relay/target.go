@@ -126,10 +126,13 @@ func (c *conn) connect(ctx context.Context) error {
 	tried := map[*target]bool(nil)
 	var errs []error
 	began := time.Now()
-	for {
+	for again := false; ; again = true {
 		t := ts.pick(tried)
 		if t == nil {
 			return errors.Join(errs...)
+		}
+		if again {
+			c.r.counters.retried.Add(1)
 		}
 		server, err := t.dial(ctx, ts.config.ConnectTimeout, c.proxyHeader())
 		ts.tried(ctx, t, err)
@@ -151,7 +154,6 @@ func (c *conn) connect(ctx context.Context) error {
 		if ctx.Err() != nil || shortage.Is(err) {
 			return errors.Join(errs...)
 		}
-		c.r.counters.retried.Add(1)
 		if tried == nil {
 			tried = make(map[*target]bool)
 		}

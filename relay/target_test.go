@@ -54,7 +54,7 @@ func TestATargetThatRefusesIsPassedOver(t *testing.T) {
 				t.Errorf("%+v", rec)
 			}
 		}
-		if s := r.Stats(); s.Retried != 4 || s.Targets[0].Failed < 2 || s.Targets[0].Up || s.Targets[1].Open != 0 {
+		if s := r.Stats(); s.Retried != 2 || s.Targets[0].Failed < 2 || s.Targets[0].Up || s.Targets[1].Open != 0 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -153,7 +153,7 @@ class Card {
     line("ends", most(r.ends, (how, n) => `${n.toLocaleString("en")} × ${how}`));
     const failed = [];
     if (r.refused) failed.push(`${count(r.refused, "connection")} refused`);
-    if (r.retried) failed.push(`${count(r.retried, "attempt")} to connect to a target`);
+    if (r.retried) failed.push(`${count(r.retried, "further attempt")} to connect to a target`);
     if (r.scarce) failed.push(`${r.scarce.toLocaleString("en")} times no descriptors to accept with`);
     line("missed", failed.join(", "));
     this.$(".ledger").hidden = !this.$(".ledger > :not([hidden])");

@@ -30,7 +30,7 @@ var (
 	descMirrored    = ofRelay("mirror_bytes_total", "Bytes that the mirror took.", "mirror")
 	descLost        = ofRelay("mirror_lost_bytes_total", "Bytes that the mirror should have had, and lacks.", "mirror")
 	descMirrorFail  = ofRelay("mirror_failed_connections_total", "Connections whose copy failed or was given up.", "mirror")
-	descRetries     = ofRelay("retries_total", "Attempts to connect to a target that failed.")
+	descRetries     = ofRelay("retries_total", "Attempts to connect to a target after one that failed.")
 	descScarce      = ofRelay("accept_failures_total", "Times that nothing could be accepted for want of descriptors.")
 	descTargetUp    = ofRelay("target_up", "1 while the target is up.", "target")
 	descTargetOpen  = ofRelay("target_current_connections", "Connections to the target.", "target")
