@@ -209,8 +209,11 @@ func (f *relayFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return &usageError{err}
 	}
 	from := relays.Source{Load: f.load, File: f.file}
-	c, err := from.Begin()
-	if err != nil {
+	c, err := from.Begin(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		return sayEach(stderr, err)
 	}
 	if f.check {

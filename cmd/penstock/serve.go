@@ -307,7 +307,7 @@ func serve(ctx context.Context, f *serveFlags, stdout, stderr io.Writer) (err er
 		size, takes := filler.Round()
 		f.config.Log.Info("filler", "file", f.filler, "bytes", size, "seconds", takes.Seconds())
 	}
-	beside, err := f.relaysBeside(stdout, stderr)
+	beside, err := f.relaysBeside(ctx, stdout, stderr)
 	if err != nil {
 		return err
 	}

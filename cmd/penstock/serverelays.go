@@ -14,7 +14,7 @@ type relaysBeside struct {
 }
 
 // relaysBeside reads --relay-config, and has the server tell of it; nil without one. It says what is wrong with the file.
-func (f *serveFlags) relaysBeside(stdout, stderr io.Writer) (*relaysBeside, error) {
+func (f *serveFlags) relaysBeside(ctx context.Context, stdout, stderr io.Writer) (*relaysBeside, error) {
 	if f.relays == "" {
 		return nil, nil
 	}
@@ -23,7 +23,10 @@ func (f *serveFlags) relaysBeside(stdout, stderr io.Writer) (*relaysBeside, erro
 		set:    relays.NewSet(f.config.Log, stdout),
 		source: relays.Source{Load: load, File: f.relays},
 	}
-	if _, err := b.source.Begin(); err != nil {
+	switch _, err := b.source.Begin(ctx); {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
 		return nil, sayEach(stderr, err)
 	}
 	f.config.Beside = b.set.View()

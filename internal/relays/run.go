@@ -18,18 +18,44 @@ type Source struct {
 	File  string           // to be loaded anew when it changes; empty is none
 	Again <-chan os.Signal // asks to load anew, and to begin a new access log
 	seen  os.FileInfo      // of the file, when it was loaded last; nil is that it was not there
-	first *Config          // what Begin has loaded; nil before
+	last  *Config          // what was loaded last; nil before
 }
 
 // Begin loads the first Config, for who has to know it before Run, which takes it from there then: a pipe has it only
-// once.
-func (f *Source) Begin() (Config, error) {
+// once. It waits for one that nobody writes to until ctx is done, and then returns its cause.
+func (f *Source) Begin(ctx context.Context) (Config, error) {
 	f.seen = f.look()
-	c, err := f.Load()
-	if err == nil {
-		f.first = &c
+	type loaded struct {
+		Config
+		err error
 	}
-	return c, err
+	came := make(chan loaded, 1)
+	go func() {
+		c, err := f.Load()
+		came <- loaded{c, err}
+	}()
+	select {
+	case l := <-came:
+		if l.err == nil {
+			f.last = &l.Config
+		}
+		return l.Config, l.err
+	case <-ctx.Done():
+		return Config{}, context.Cause(ctx)
+	}
+}
+
+// again loads another Config. Where there is no file, but a pipe, there will be no other: whoever waited for one would do
+// nothing else any more.
+func (f *Source) again() (c Config, other bool, err error) {
+	if fi, err := os.Stat(f.File); f.File != "" && err == nil && !fi.Mode().IsRegular() && f.last != nil {
+		return *f.last, false, nil
+	}
+	f.seen = f.look()
+	if c, err = f.Load(); err == nil {
+		f.last = &c
+	}
+	return c, true, err
 }
 
 // Run runs the relays that the source says until ctx is done, and then shuts them down. Its error is that of Begin.
@@ -44,12 +70,12 @@ func (s *Set) Run(ctx context.Context, from Source) error {
 // Begin begins to relay what the source says, which is what Follow is for then. Its error is that it cannot be read, or
 // something not be opened.
 func (s *Set) Begin(ctx context.Context, from *Source) error {
-	if from.first == nil {
-		if _, err := from.Begin(); err != nil {
+	if from.last == nil {
+		if _, err := from.Begin(ctx); err != nil {
 			return err
 		}
 	}
-	return s.Apply(ctx, *from.first)
+	return s.Apply(ctx, *from.last)
 }
 
 // Follow has the relays as the source says until ctx is done, and then shuts them down. What cannot be read or opened
@@ -98,12 +124,15 @@ func unchanged(a, b os.FileInfo) bool {
 
 // reload takes a new Config, or tells why not.
 func (s *Set) reload(ctx context.Context, from *Source, why string) {
-	from.seen = from.look()
-	c, err := from.Load()
+	c, other, err := from.again()
 	if err != nil {
 		s.Refuse(err)
 	} else {
 		err = s.Apply(ctx, c)
+	}
+	if err == nil && !other {
+		s.log.Warn("not read again: it is no file. There is a new access log, and nothing else", "config", from.File)
+		return
 	}
 	if err == nil {
 		s.log.Info("reloaded", "why", why, "relays", len(c.Relays))
