@@ -74,6 +74,9 @@ func newRelay(values map[string][]Value, at position) (Relay, []*Error) {
 	if v := values[keyListen]; len(v) > 0 {
 		b.at = v[0]
 	}
+	if v := values[keyMirrorRatio]; b.ratio > 0 && !v[0].general && len(values[keyMirrors]) == 0 {
+		errs = append(errs, v[0].wrong(errors.New("there is no mirror")))
+	}
 	b.Config.Name = cmp.Or(b.Config.Name, b.place())
 	if len(errs) > 0 {
 		return b.Relay, errs

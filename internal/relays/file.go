@@ -18,11 +18,27 @@ import (
 // ReadFile reads the Config that a YAML file holds. Its error has a line for each thing that is wrong, with the place
 // where that stands.
 func ReadFile(path string) (Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := readMost(path, mostConfig)
 	if err != nil {
 		return Config{}, err
 	}
 	return Parse(path, text)
+}
+
+// mostConfig is how many bytes of a Config are read: what has more is something else, such as /dev/zero.
+const mostConfig = 1 << 20
+
+func readMost(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("%s: has more than %d bytes", path, most)
+	}
+	return text, err
 }
 
 // Parse is ReadFile of what has been read; the name is for errors.
@@ -95,6 +111,11 @@ func (f *file) read(root *yaml.Node) {
 		switch e.key {
 		case "defaults":
 			defaults = f.settings(e.value, false)
+			for _, values := range defaults {
+				for i := range values {
+					values[i].general = true
+				}
+			}
 			f.errs = append(f.errs, new(build).take(defaults)...)
 		case "relays":
 			relays = resolved(e.value)
@@ -232,7 +253,7 @@ func (f *file) scalar(key string, n *yaml.Node) (v Value, ok bool) {
 	case n.ShortTag() == "!!null":
 		f.fail(at, key+": has no value")
 	default:
-		return Value{f.at(at), key, n.Value}, true
+		return Value{at: f.at(at), name: key, text: n.Value}, true
 	}
 	return v, false
 }

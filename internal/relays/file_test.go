@@ -50,6 +50,7 @@ defaults:
   deny: 10.0.0.0/8
   keepalive: 0
   mirrors: ["null:"]
+  mirror-ratio: 10%
 relays:
   - listen: tcp-listen://:1
   - listen: tcp-listen://:2
@@ -90,6 +91,8 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 
 		relays + `a:1, mirrors: "exec?max=0:curl -u me:hush"}`: `x:2:52: mirrors "exec?max=0:curl": option "max=0": want ` +
 			"more than nothing",
+
+		relays + "a:1, mirror-ratio: 10%}": `x:2:57: mirror-ratio "10%": there is no mirror`,
 
 		relays + "a:1, <<: {}}": "x:2:43: <<: no such key here: want one of " + ofRelay,
 		relays + "a:1, name: n}\n- {listen: unix-listen:s, targets: a:1, name: n}": `x:3:12: listen "unix-listen:s": ` +

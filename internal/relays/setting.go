@@ -44,6 +44,12 @@ const (
 	keyTargets = "targets"
 )
 
+// Settings that are of no use without each other.
+const (
+	keyMirrors     = "mirrors"
+	keyMirrorRatio = "mirror-ratio"
+)
+
 // arguments are those settings.
 var arguments = []Setting{
 	{Name: keyListen, set: func(b *build, text string) (err error) {
@@ -75,7 +81,7 @@ var Settings = []Setting{
 		},
 	},
 	{
-		Name: "mirror", Key: "mirrors", Kind: "ADDRESS", List: true,
+		Name: "mirror", Key: keyMirrors, Kind: "ADDRESS", List: true,
 		Usage: "what gets a copy of what goes through (repeatable)",
 		safe:  mirror.Safe,
 		set: func(b *build, text string) error {
@@ -91,7 +97,7 @@ var Settings = []Setting{
 		},
 	},
 	{
-		Name: "mirror-ratio", Kind: "PART",
+		Name: keyMirrorRatio, Kind: "PART",
 		Usage: "of the connections that are mirrored, such as 0.1; of mirrors that do not say ?ratio",
 		set: func(b *build, text string) (err error) {
 			b.ratio, err = parseRatio(text)

@@ -19,6 +19,8 @@ type Value struct {
 	at   position
 	name string // of the setting, as it is written there: idle-timeout, --idle-timeout
 	text string
+
+	general bool // it is of all relays, where they say nothing themselves
 }
 
 // position is a place in a file; the zero one is a command line.
