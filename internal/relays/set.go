@@ -123,50 +123,6 @@ func (r *Relay) key(n int) string {
 	return r.place()
 }
 
-// opened is what a Config needs that is not there yet.
-type opened struct {
-	listeners map[string]net.Listener
-	http      net.Listener
-	access    Output
-}
-
-// open opens everything that a Config needs besides what there is, or nothing.
-func (s *Set) open(ctx context.Context, c Config) (o opened, err error) {
-	o.listeners = make(map[string]net.Listener)
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, l := range o.listeners {
-			l.Close()
-		}
-		if o.http != nil {
-			o.http.Close()
-		}
-	}()
-	var errs []error
-	for i := range c.Relays {
-		r := &c.Relays[i]
-		if key := r.key(i); !s.listens(key) {
-			l, err := r.listen(ctx)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			o.listeners[key] = l
-		}
-	}
-	if c.HTTP != "" && !s.web.serves(c.HTTP) {
-		if o.http, err = net.Listen("tcp", c.HTTP); err != nil {
-			errs = append(errs, fmt.Errorf("http: %w", err))
-		}
-	}
-	if o.access, err = s.access.open(c.Access); err != nil {
-		errs = append(errs, fmt.Errorf("access-log: %w", err))
-	}
-	return o, errors.Join(errs...)
-}
-
 // listens tells whether there is a listener that a relay of this key can have.
 func (s *Set) listens(key string) bool {
 	s.mu.Lock()
@@ -196,7 +152,18 @@ func (s *Set) setLocked(key string, r Relay, l net.Listener) (err error) {
 		}
 		return nil
 	}
-	one.opened, one.addr, one.failed = r.Listen, l.Addr(), nil
+	s.beginLocked(one, l)
+	var targets []string
+	for _, t := range r.Config.Targets {
+		targets = append(targets, t.String())
+	}
+	s.log.Info("relaying", "relay", r.Config.Name, "address", l.Addr().String(), "targets", targets)
+	return nil
+}
+
+// beginLocked accepts what comes to the listener, which is opened as the relay has it.
+func (s *Set) beginLocked(one *running, l net.Listener) {
+	one.opened, one.addr, one.failed = one.spec.Listen, l.Addr(), nil
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	one.stop, one.over = stop, over
@@ -204,12 +171,6 @@ func (s *Set) setLocked(key string, r Relay, l net.Listener) (err error) {
 		defer close(over)
 		s.serve(ctx, one, l)
 	})
-	var targets []string
-	for _, t := range r.Config.Targets {
-		targets = append(targets, t.String())
-	}
-	s.log.Info("relaying", "relay", r.Config.Name, "address", l.Addr().String(), "targets", targets)
-	return nil
 }
 
 func closed(l net.Listener) error {

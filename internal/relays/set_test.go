@@ -369,3 +369,58 @@ func TestWhatAReloadCannotChangeIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// TestAPortIsListenedAtByAnotherAddress after a reload, although it is in use until the one before has been given up. If
+// that does not help, everything is as it was.
+func TestAPortIsListenedAtByAnotherAddress(t *testing.T) {
+	target, here, tells := echo(t), free(t), free(t)
+	s, apply := newSet(t)
+	_, port, err := net.SplitHostPort(here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tellsPort, err := net.SplitHostPort(tells)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := config(t, target, "one", here)
+	one.HTTP = tells
+	apply(one)
+	before := talk(t, here)
+	told := func() {
+		t.Helper()
+		talk(t, tells)
+		if got := s.web.place(); got != tells && got != "0.0.0.0:"+tellsPort {
+			t.Errorf("is told of at %q", got)
+		}
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	wrong := config(t, target, "one", "0.0.0.0:"+port, "other", taken.Addr().String())
+	wrong.HTTP = "0.0.0.0:" + tellsPort
+	if err := s.Apply(t.Context(), wrong); err == nil || strings.Count(err.Error(), "\n") != 0 {
+		t.Errorf("says %v", err)
+	}
+	if !before() || !talk(t, here)() {
+		t.Error("it is not as it was")
+	}
+	told()
+
+	for _, host := range []string{"0.0.0.0", "127.0.0.1", ""} {
+		c := config(t, target, "one", host+":"+port)
+		c.HTTP = "0.0.0.0:" + tellsPort
+		apply(c)
+		if !before() || !talk(t, here)() {
+			t.Errorf("at %q nobody is forwarded", host)
+		}
+		told()
+		there := func(r running) bool { return r.gone.IsZero() && r.spec.place() == host+":"+port }
+		if !slices.ContainsFunc(s.all(), there) {
+			t.Errorf("at %q: stands as %s", host, states(s))
+		}
+	}
+}

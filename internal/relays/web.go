@@ -38,6 +38,13 @@ func newWeb(s *Set) *web {
 	return w
 }
 
+// place is where it is served; empty is nowhere.
+func (w *web) place() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.addr
+}
+
 // serves tells whether it is served at this address already.
 func (w *web) serves(addr string) bool {
 	w.mu.Lock()
