@@ -41,7 +41,10 @@ func TestNoPageTakesTheRelaysForItsOwn(t *testing.T) {
 	}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	for _, request := range [][2]string{
-		{"DELETE", "/api/v1/connections/1"}, {"GET", "/api/v1/connections"}, {"GET", "/api/v1/relays"}, {"GET", "/metrics"},
+		{"DELETE", "/api/v1/connections/1"},
+		{"GET", "/api/v1/connections"},
+		{"GET", "/api/v1/relays"},
+		{"GET", "/metrics"},
 		{"GET", "/"},
 	} {
 		if code := ask(request[0], request[1], "evil.example:7190"); code != http.StatusMisdirectedRequest {
