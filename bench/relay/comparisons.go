@@ -21,7 +21,7 @@ func comparisons() (all []comparison) {
 		}
 		kinds := slices.Concat(relays(), streamers())
 		add(fmt.Sprintf("bulk-%d", n), title, bulk{conns: n}, kinds,
-			reach(rate, 1, goCopy), reach(rate, 2, "HAProxy"))
+			reach(rate, 1, goCopy), reach(rate, 2, "HAProxy, splice-auto"), reach(rate, 1, "HAProxy"))
 	}
 	for _, size := range []int{64, 1 << 10, 4 << 10, 16 << 10} {
 		add(fmt.Sprintf("trips-%d", size), fmt.Sprintf("Round trips of %d bytes", size), trips{size}, relays(),
