@@ -21,7 +21,9 @@ func (t Tree) processes() (all []int, err error) {
 	all = []int{int(t)}
 	for i := 0; i < len(all); i++ {
 		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", all[i]))
-		if err != nil {
+		if i > 0 && gone(err) {
+			continue // it has ended since its parent was looked at
+		} else if err != nil {
 			return nil, err
 		}
 		for _, thread := range threads {
