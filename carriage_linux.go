@@ -168,11 +168,7 @@ func (c *carriage) tryTake(fd int) {
 	}
 	space := c.space()
 	c.t.called()
-	read := kernel.Read
-	if c.in.isSocket() {
-		read = kernel.RecvNow
-	}
-	c.moved, c.err = read(fd, space[:min(c.n, len(space))])
+	c.moved, c.err = c.in.read(fd, space[:min(c.n, len(space))])
 	c.bytes = space[:c.moved]
 }
 
@@ -186,11 +182,7 @@ func (c *carriage) splits() bool {
 // that there is room for.
 func (c *carriage) splice(fd int) {
 	n := min(c.n, c.pipe.Cap()) // slots may hold more, and all of it would be in flight
-	if c.in.isSocket() {
-		c.moved, c.err = kernel.SpliceSocket(c.pipe.w.fd, fd, n, fd)
-	} else {
-		c.moved, c.err = kernel.Splice(c.pipe.w.fd, fd, n)
-	}
+	c.moved, c.err = c.in.splice(c.pipe.w.fd, fd, n, fd)
 	c.t.called()
 	c.held = c.moved
 	if c.moved > 0 {
@@ -390,12 +382,7 @@ func (c *carriage) doGive(fd int) bool {
 			}
 			c.t.going()
 		}
-		m, err := 0, error(nil)
-		if e.isSocket() {
-			m, err = kernel.SpliceSocket(fd, c.from.r.fd, n, fd)
-		} else {
-			m, err = kernel.Splice(fd, c.from.r.fd, n)
-		}
+		m, err := e.splice(fd, c.from.r.fd, n, fd)
 		c.t.called()
 		c.moved += m
 		c.gave(c.to, m, c.splicePath())

@@ -275,6 +275,22 @@ func (w *fileWriter) Write(b []byte) (done int, err error) {
 	return done, err
 }
 
+// read reads once.
+func (e *edge) read(fd int, b []byte) (int, error) {
+	if e.isSocket() {
+		return kernel.RecvNow(fd, b)
+	}
+	return kernel.Read(fd, b)
+}
+
+// splice splices once between a pipe and the edge's own descriptor, which is given once more.
+func (e *edge) splice(dst, src, n, own int) (int, error) {
+	if e.isSocket() {
+		return kernel.SpliceSocket(dst, src, n, own)
+	}
+	return kernel.Splice(dst, src, n)
+}
+
 // write writes once, what can be written without being stuck there.
 func (e *edge) write(fd int, b []byte) (int, error) {
 	if e.parks() {

@@ -249,11 +249,7 @@ func (s *fdSource) rawRead(b []byte) (int, error) {
 }
 
 func (s *fdSource) doRead(fd uintptr) bool {
-	read := kernel.Read
-	if s.isSocket() {
-		read = kernel.RecvNow
-	}
-	s.moved, s.err = read(int(fd), s.space)
+	s.moved, s.err = s.read(int(fd), s.space)
 	return true
 }
 

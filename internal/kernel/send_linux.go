@@ -16,16 +16,7 @@ const atOnce = 32 << 10
 
 // RecvNow is recv(2) that does not wait.
 func RecvNow(fd int, b []byte) (int, error) {
-	for {
-		n, err := transfer(unix.SYS_RECVFROM, fd, b, unix.MSG_DONTWAIT)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != 0 {
-			return 0, err
-		}
-		return n, nil
-	}
+	return transfer(unix.SYS_RECVFROM, fd, b, unix.MSG_DONTWAIT)
 }
 
 // SendNow is send(2) that does not wait.
@@ -36,26 +27,25 @@ func SendNow(fd int, b []byte) (int, error) { return send(fd, b, unix.MSG_DONTWA
 func SendMore(fd int, b []byte) (int, error) { return send(fd, b, unix.MSG_DONTWAIT|unix.MSG_MORE) }
 
 func send(fd int, b []byte, flags int) (int, error) {
-	for {
-		n, err := transfer(unix.SYS_SENDTO, fd, b, flags|unix.MSG_NOSIGNAL)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != 0 {
-			return 0, err
-		}
-		return n, nil
-	}
+	return transfer(unix.SYS_SENDTO, fd, b, flags|unix.MSG_NOSIGNAL)
 }
 
-func transfer(call uintptr, fd int, b []byte, flags int) (int, syscall.Errno) {
-	var n uintptr
-	var err syscall.Errno
+func transfer(call uintptr, fd int, b []byte, flags int) (int, error) {
 	at := unsafe.Pointer(unsafe.SliceData(b))
-	if len(b) <= atOnce {
-		n, _, err = syscall.RawSyscall6(call, uintptr(fd), uintptr(at), uintptr(len(b)), uintptr(flags), 0, 0)
-	} else {
-		n, _, err = syscall.Syscall6(call, uintptr(fd), uintptr(at), uintptr(len(b)), uintptr(flags), 0, 0)
+	for {
+		var n uintptr
+		var err syscall.Errno
+		if len(b) <= atOnce {
+			n, _, err = syscall.RawSyscall6(call, uintptr(fd), uintptr(at), uintptr(len(b)), uintptr(flags), 0, 0)
+		} else {
+			n, _, err = syscall.Syscall6(call, uintptr(fd), uintptr(at), uintptr(len(b)), uintptr(flags), 0, 0)
+		}
+		switch err {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, err
+		}
 	}
-	return int(n), err
 }
